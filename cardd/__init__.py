@@ -1,0 +1,3 @@
+"""Smart-card and badge middleware for French health establishments."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What a proof is worth, and the signed statement of it."""

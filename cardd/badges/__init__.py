@@ -1,0 +1,1 @@
+"""The domain rules of holders and badges, without I/O."""

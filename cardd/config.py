@@ -1,0 +1,222 @@
+"""The configuration: one TOML file, parsed into frozen structs, refused with a reason.
+
+Every key is a field here and its docstring says what it means; an unknown key is an error.
+"""
+
+import re
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import msgspec
+from msgspec import Meta, field
+
+from cardd.errors import StartCode, StartError
+
+RULE_1 = (
+    "rule 1 (ANS, DESFire in contactless mode): one symmetric key common to all badges and "
+    "terminals is forbidden; each badge carries its own key"
+)
+
+Seconds = Annotated[float, Meta(gt=0, le=7 * 86400)]
+Right = Literal["observe", "authenticate", "enrol", "attest", "guard", "admin"]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the configuration file."""
+
+
+class Site(Section, frozen=True, kw_only=True):
+    """Who the establishment is to relying parties."""
+
+    issuer: Annotated[str, Meta(min_length=1)] = "urn:cardd:site"
+    device: Annotated[str, Meta(min_length=1)] = field(default_factory=socket.gethostname)
+
+
+class Sockets(Section, frozen=True, kw_only=True):
+    """Where clients connect."""
+
+    path: Path = Path("/run/cardd/cardd.sock")
+    admin: Path = Path("/run/cardd/admin.sock")
+
+
+class VirtualReader(Section, frozen=True, kw_only=True):
+    """A built-in reader: the reader end of the vpcd wire, `unix:PATH` or `tcp:127.0.0.1:PORT`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    listen: Annotated[
+        str, Meta(pattern=r"^(unix:/.+|tcp:(127\.0\.0\.1|\[::1\]|localhost):\d{1,5})$")
+    ]
+
+
+class Readers(Section, frozen=True, kw_only=True):
+    """The card readers."""
+
+    pcsc: bool = True
+    virtual: tuple[VirtualReader, ...] = ()
+    debounce_ms: Annotated[int, Meta(ge=0, le=10_000)] = 500
+    answer_timeout_s: Seconds = 3.0
+
+
+class BadgeSettings(Section, frozen=True, kw_only=True):
+    """What is written on a badge. `aid` as people print it; both are 3 and 6 to 18 bytes in hex."""
+
+    keys: str = "diversified"
+    aid: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{6}$")] = "F5CA4D"
+    system_identifier: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){6,18}$")]
+    aid_order: Literal["printed", "wire"] = "printed"
+    minimum_scheme: Literal["ev1-aes", "ev2-aes"] = "ev1-aes"
+    lifetime_days: Annotated[int, Meta(ge=1, le=1096)] = 1095
+
+
+class Enrolment(Section, frozen=True, kw_only=True):
+    """How badges are encoded: from factory-fresh blanks, or from blanks with a transport key."""
+
+    blanks: Literal["factory", "transport"] = "factory"
+
+
+class Kms(Section, frozen=True, kw_only=True):
+    """The key management service, and for an embedded one where its things are."""
+
+    urls: tuple[str, ...] = ("embedded:",)
+    masters: Annotated[str, Meta(pattern=r"^soft:/.+$")] = "soft:/var/lib/cardd/keystore.json"
+    credential_file: Path | None = None
+    passphrase_file: Path | None = None
+    registry: Annotated[str, Meta(pattern=r"^sqlite:/.+$")] = "sqlite:/var/lib/cardd/registry.db"
+    audit: Path = Path("/var/lib/cardd/audit.jsonl")
+
+
+class PresenceSettings(Section, frozen=True, kw_only=True):
+    """How long a presence lives."""
+
+    idle_s: Seconds = 30 * 60.0
+    maximum_s: Seconds = 4 * 3600.0
+
+
+class Grant(Section, frozen=True, kw_only=True):
+    """What one Unix user or group may do. `audiences` are those of `authenticate`; "*" is any."""
+
+    user: str | None = None
+    group: str | None = None
+    rights: tuple[Right, ...]
+    audiences: tuple[str, ...] = ()
+
+
+class Access(Section, frozen=True, kw_only=True):
+    """Who may do what on the sockets."""
+
+    grants: tuple[Grant, ...] = ()
+
+
+class Logs(Section, frozen=True, kw_only=True):
+    """How much is logged, and in which form (`auto`: readable on a terminal, else JSON)."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    development: bool = False
+    site: Site = Site()
+    sockets: Sockets = Sockets()
+    readers: Readers = Readers()
+    badge: BadgeSettings
+    enrolment: Enrolment = Enrolment()
+    kms: Kms = Kms()
+    presence: PresenceSettings = PresenceSettings()
+    access: Access = Access()
+    logs: Logs = Logs()
+
+
+def load(path: Path) -> Config:
+    """Read a configuration file; raise StartError (`config_*`) naming the key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StartError(
+            StartCode.CONFIG_NOT_FOUND,
+            f"no configuration at {path}; write one (docs/configuration.md) or pass --config FILE",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(StartCode.CONFIG_INVALID, f"{path} cannot be read: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, origin: str) -> Config:
+    """Parse the text of a configuration file; errors as `load`. `origin` names it in messages."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StartError(StartCode.CONFIG_SYNTAX, f"{origin} is not TOML: {error}") from error
+    _refuse_shared_key(document, origin)
+    try:
+        config = msgspec.convert(document, Config)
+    except msgspec.ValidationError as error:
+        unknown = _UNKNOWN.match(str(error))
+        if unknown:
+            raise StartError(
+                StartCode.CONFIG_UNKNOWN_KEY,
+                f"{origin}: there is no key {unknown['key']!r} at {unknown['path'] or 'the top'};"
+                " check its spelling in docs/configuration.md, or take it out",
+            ) from None
+        raise StartError(StartCode.CONFIG_INVALID, f"{origin}: {error}") from None
+    _check(config, origin)
+    return config
+
+
+_UNKNOWN = re.compile(
+    r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>.*)`)?"
+)
+
+
+def _refuse_shared_key(document: dict[str, Any], origin: str) -> None:
+    """Refuse a configuration in which badges would share a key, before anything else is said."""
+    badge = document.get("badge")
+    if not isinstance(badge, dict):
+        raise StartError(
+            StartCode.CONFIG_SHARED_KEY,
+            f"{origin} has no [badge] table: without a system_identifier the keys of the badges "
+            f"cannot be diversified. {RULE_1}",
+        )
+    keys = badge.get("keys", "diversified")
+    if keys == "stored":
+        raise StartError(
+            StartCode.CONFIG_INVALID,
+            f'{origin}: badge.keys = "stored" is not built yet; use "diversified"',
+        )
+    if keys != "diversified":
+        raise StartError(
+            StartCode.CONFIG_SHARED_KEY,
+            f'{origin}: badge.keys = {keys!r} would share one key; use "diversified". {RULE_1}',
+        )
+    if "system_identifier" not in badge:
+        raise StartError(
+            StartCode.CONFIG_SHARED_KEY,
+            f"{origin}: badge.system_identifier is missing, and the keys of the badges are "
+            f"diversified with it: 6 to 18 bytes in hexadecimal, one value per site. {RULE_1}",
+        )
+
+
+def _check(config: Config, origin: str) -> None:
+    """Refuse what the types cannot: values that are right alone and wrong together."""
+
+    def refuse(reason: str) -> NoReturn:
+        raise StartError(StartCode.CONFIG_INVALID, f"{origin}: {reason}")
+
+    if config.badge.aid == "000000":
+        refuse("badge.aid 000000 is the PICC itself; choose another")
+    if config.kms.urls != ("embedded:",):
+        refuse('kms.urls: only ["embedded:"] is built yet')
+    if config.kms.credential_file and config.kms.passphrase_file:
+        refuse("kms has a credential_file and a passphrase_file; give one")
+    names = [reader.name for reader in config.readers.virtual]
+    if len(set(names)) != len(names):
+        refuse("two virtual readers have the same name")
+    for number, grant in enumerate(config.access.grants, 1):
+        if (grant.user is None) == (grant.group is None):
+            refuse(f"access.grants, entry {number}: name a user or a group, and not both")
+        if grant.audiences and "authenticate" not in grant.rights:
+            refuse(f"access.grants, entry {number}: audiences go with the right authenticate")

@@ -1,0 +1,156 @@
+"""Every error of cardd, in one tree.
+
+    CarddError                 something that has a stable code
+    |-- StartError             the program cannot start: config_*, keystore_*, ...
+    |-- Refused                a request, a person or a card is refused
+    |-- KmsUnavailable         no badge can be judged now
+    `-- CardError              the card, or the way to it, failed
+        |-- CardRemoved        it went away
+        |-- CardBusy           another program holds it
+        |-- CardMute           it did not answer in time
+        |-- ReaderUnavailable  the reader or pcscd is gone
+        |-- CardStatusError    it answered with an error status (`status`)
+        `-- CardProtocolError  its answer is malformed, or its MAC or cryptogram is wrong
+
+A message says what happened, what was expected and what to do. `facts` carries what a program
+needs of it (`tries_left`, `retry_after`), never a secret.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+
+class Code(StrEnum):
+    """The stable codes of a refusal, as clients see them in `problem+json`."""
+
+    NO_CARD = "no_card"
+    CARD_REMOVED = "card_removed"
+    TAP_TOO_SHORT = "tap_too_short"
+    CARD_BUSY = "card_busy"
+    CARD_NOT_SUPPORTED = "card_not_supported"
+    BADGE_UNKNOWN = "badge_unknown"
+    BADGE_NOT_GENUINE = "badge_not_genuine"
+    BADGE_SUSPENDED = "badge_suspended"
+    BADGE_REVOKED = "badge_revoked"
+    BADGE_EXPIRED = "badge_expired"
+    BADGE_NOT_HANDED_OVER = "badge_not_handed_over"
+    HOLDER_ENDED = "holder_ended"
+    WRONG_PERSON = "wrong_person"
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
+    KMS_UNAVAILABLE = "kms_unavailable"
+    PCSC_UNAVAILABLE = "pcsc_unavailable"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    INVALID_REQUEST = "invalid_request"
+    BADGE_FULL = "badge_full"
+    BADGE_KEYS_UNKNOWN = "badge_keys_unknown"
+    UID_UNUSABLE = "uid_unusable"
+    ALREADY_ACTIVE = "already_active"
+    REGISTRY_INTEGRITY = "registry_integrity"
+
+
+class StartCode(StrEnum):
+    """The stable codes of a refusal to start, printed with the message on standard error."""
+
+    CONFIG_NOT_FOUND = "config_not_found"
+    CONFIG_SYNTAX = "config_syntax"
+    CONFIG_INVALID = "config_invalid"
+    CONFIG_UNKNOWN_KEY = "config_unknown_key"
+    CONFIG_SHARED_KEY = "config_shared_key"
+    KEYSTORE_NOT_FOUND = "keystore_not_found"
+    KEYSTORE_EXISTS = "keystore_exists"
+    KEYSTORE_PASSPHRASE = "keystore_passphrase"  # noqa: S105 - the name of an error
+    KEYSTORE_DAMAGED = "keystore_damaged"
+    KEYSTORE_PERMISSIONS = "keystore_permissions"
+    REGISTRY_NOT_FOUND = "registry_not_found"
+    REGISTRY_VERSION = "registry_version"
+    REGISTRY_UNAVAILABLE = "registry_unavailable"
+    AUDIT_DAMAGED = "audit_damaged"
+    AUDIT_UNAVAILABLE = "audit_unavailable"
+    BACKEND_NOT_INSTALLED = "backend_not_installed"
+    SOCKET_IN_USE = "socket_in_use"
+    SOCKET_UNAVAILABLE = "socket_unavailable"
+
+
+class CarddError(Exception):
+    """An error with a stable code."""
+
+    code: Code | StartCode
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class StartError(CarddError):
+    """The program cannot start."""
+
+    code: StartCode
+
+    def __init__(self, code: StartCode, message: str, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.code = code
+
+
+class Refused(CarddError):
+    """A request, a person or a card is refused; the daemon goes on."""
+
+    code: Code
+
+    def __init__(self, code: Code, message: str, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.code = code
+
+
+class KmsUnavailable(CarddError):
+    """The KMS, its registry, its keys or its audit cannot be used now."""
+
+    code: Code = Code.KMS_UNAVAILABLE
+
+
+class CardError(CarddError):
+    """The card, or the way to it, failed."""
+
+    code: Code = Code.CARD_NOT_SUPPORTED
+
+
+class CardRemoved(CardError):
+    """The card left the reader, or was reset by another program, in the middle of an exchange."""
+
+    code = Code.CARD_REMOVED
+
+
+class CardBusy(CardError):
+    """Another program holds the card."""
+
+    code = Code.CARD_BUSY
+
+
+class CardMute(CardError):
+    """The card did not answer within the time limit."""
+
+    code = Code.TIMEOUT
+
+
+class ReaderUnavailable(CardError):
+    """The reader, or pcscd, is gone."""
+
+    code = Code.PCSC_UNAVAILABLE
+
+
+class CardStatusError(CardError):
+    """The card answered with an error status.
+
+    `status` is what the card sent: SW1 SW2 for ISO 7816 commands, `91xx` for wrapped DESFire ones.
+    """
+
+    def __init__(self, message: str, *, status: int, **facts: Any) -> None:
+        super().__init__(message, status=f"{status:04X}", **facts)
+        self.status = status
+
+
+class CardProtocolError(CardError):
+    """The card's answer is malformed, or its MAC or cryptogram does not verify."""

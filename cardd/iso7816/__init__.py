@@ -1,0 +1,1 @@
+"""APDUs, status words, and the one thing a card is to the rest: `transmit`."""

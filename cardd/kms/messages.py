@@ -1,0 +1,183 @@
+"""What goes in and out of the key service, in process or over the wire.
+
+Bytes are bytes here; JSON carries them as base64 (msgspec's form). Times are Unix seconds.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from cardd.assurance.levels import Acr
+
+Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$")]
+Audience = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Uid = Annotated[bytes, msgspec.Meta(min_length=4, max_length=10)]
+
+
+class AssertionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An assertion that a relying party asks for: for one audience, with its own nonce."""
+
+    audience: Audience
+    nonce: Nonce
+    minimum_acr: Acr | None = None
+
+
+class Tap(msgspec.Struct, frozen=True, tag="tap", forbid_unknown_fields=True):
+    """Authenticate a badge; `presence` opens one, `expect_holder` refuses anybody else."""
+
+    uid: Uid
+    requests: tuple[AssertionRequest, ...] = ()
+    presence: bool = True
+    expect_holder: str | None = None
+
+
+class Prepare(msgspec.Struct, frozen=True, tag="prepare", forbid_unknown_fields=True):
+    """Give a factory-fresh PICC its transport key."""
+
+    uid: Uid
+
+
+class Encode(msgspec.Struct, frozen=True, tag="encode", forbid_unknown_fields=True):
+    """Encode a badge, for a holder where one is named; it is then active."""
+
+    uid: Uid
+    holder: str | None = None
+
+
+Procedure = Tap | Prepare | Encode
+
+
+class Step(msgspec.Struct, frozen=True, tag="step"):
+    """Command APDUs to relay to the card in order; answer with as many response APDUs.
+
+    `progress` is (steps done, steps in all) for procedures that a person watches.
+    """
+
+    handle: str
+    commands: tuple[bytes, ...]
+    progress: tuple[int, int] | None = None
+
+
+class HolderClaims(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who a holder is to a relying party."""
+
+    id: str
+    staff_number: str
+    given_name: str | None = None
+    family_name: str | None = None
+    accounts: dict[str, str] = {}
+    groups: tuple[str, ...] = ()
+
+
+class Authenticated(msgspec.Struct, frozen=True, tag="authenticated"):
+    """A badge that proved its key. `assertions` are compact JWS, in the order of the requests."""
+
+    holder: HolderClaims
+    badge: str
+    acr: Acr
+    amr: tuple[str, ...]
+    auth_time: int
+    sid: str | None
+    expires_at: int | None
+    assertions: tuple[str, ...]
+
+
+class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
+    """A blank that now answers to its transport key alone."""
+
+    badge: str
+
+
+class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
+    """The receipt of an encoding that was read back.
+
+    `exposed` says that the badge started from a public key: a recording of the encoding
+    gives its keys.
+    """
+
+    badge: str
+    number: str
+    holder: HolderClaims | None
+    scheme: str
+    generation: int
+    expires_at: int
+    exposed: bool
+
+
+Outcome = Authenticated | Prepared | Encoded
+
+
+class NewHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person to be registered."""
+
+    staff_number: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    given_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    family_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    accounts: dict[str, str] = {}
+    national_ids: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    valid_from: int | None = None
+    valid_until: int | None = None
+
+
+class HolderView(HolderClaims, frozen=True, omit_defaults=True):
+    """A holder as the registry has it, for an administrator."""
+
+    national_ids: tuple[str, ...] = ()
+    valid_from: int | None = None
+    valid_until: int | None = None
+    status: str = "active"
+
+
+class BadgeView(msgspec.Struct, frozen=True):
+    """A badge as the registry has it, for an administrator; `uid` is hexadecimal."""
+
+    id: str
+    number: str
+    uid: str
+    state: str
+    reason: str | None
+    scheme: str
+    generation: int
+    holder: HolderClaims | None
+    issued_at: int | None
+    expires_at: int | None
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list: what follows `cursor`, at most `limit` rows that match `q`."""
+
+    cursor: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    q: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+
+
+class HolderList(msgspec.Struct, frozen=True):
+    """A page of holders; `next` is the cursor of the following page, if any."""
+
+    items: tuple[HolderView, ...]
+    next: str | None
+
+
+class BadgeList(msgspec.Struct, frozen=True):
+    """A page of badges; `next` is the cursor of the following page, if any."""
+
+    items: tuple[BadgeView, ...]
+    next: str | None
+
+
+class PresenceEnded(msgspec.Struct, frozen=True, tag="presence_ended"):
+    """Pushed by `watch`: a presence that the KMS ended, and why."""
+
+    sid: str
+    reason: str
+
+
+Notice = PresenceEnded
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether badges can be judged now; `why` is a sentence where they cannot."""
+
+    available: bool
+    why: str | None = None

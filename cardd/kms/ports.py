@@ -1,0 +1,220 @@
+"""The boundaries of the key service: who calls it, and what it stands on."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from cardd.assurance.presence import PresenceRecord
+from cardd.badges.model import Badge, Holder
+from cardd.kms import messages as m
+from cardd.secret import Secret
+
+
+class Right(StrEnum):
+    """What a client of the key service may do."""
+
+    TAP = "tap"
+    PREPARE = "prepare"
+    ENCODE = "encode"
+    ENCODE_FACTORY = "encode-factory"
+    PEOPLE = "people"
+    REVOKE = "revoke"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who calls: a workstation.
+
+    `device` comes from its certificate or from the KMS's own configuration, never from a request.
+    `audiences` None means any.
+    """
+
+    name: str
+    device: str
+    rights: frozenset[Right]
+    audiences: frozenset[str] | None = None
+
+
+class KeyService(Protocol):
+    """The key service, embedded or remote. Thread-safe; every call returns soon.
+
+    Errors: Refused with its code; KmsUnavailable. After an error of `next` the handle is gone.
+    """
+
+    def begin(self, client: Client, procedure: m.Procedure) -> m.Step:
+        """Start a procedure on a badge that the reader named by its UID."""
+
+    def next(self, client: Client, handle: str, answers: tuple[bytes, ...]) -> m.Step | m.Outcome:
+        """Take the card's answers to the last step; return the next step or the outcome."""
+
+    def abort(self, client: Client, handle: str) -> None:
+        """Give a handle up. An unknown one is no error."""
+
+    def assertions(
+        self, client: Client, sid: str, requests: tuple[m.AssertionRequest, ...]
+    ) -> tuple[str, ...]:
+        """Sign assertions on a presence that this client opened and that lives."""
+
+    def end_presence(self, client: Client, sid: str, reason: str) -> None:
+        """End a presence that this client opened. An ended one is no error."""
+
+    def watch(self, listener: Callable[[m.Notice], None]) -> Callable[[], None]:
+        """Call `listener`, from any thread, for what the KMS ends; return what stops that."""
+
+    def add_holder(self, client: Client, holder: m.NewHolder) -> m.HolderView:
+        """Register a person; `conflict` where the staff number is taken."""
+
+    def holders(self, client: Client, page: m.Page) -> m.HolderList:
+        """List people, by staff number."""
+
+    def badges(self, client: Client, page: m.Page) -> m.BadgeList:
+        """List badges, by number."""
+
+    def revoke_badge(self, client: Client, badge: str, reason: str) -> m.BadgeView:
+        """Revoke a badge, named by its id or number, and end its presences, in one act."""
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys that verify assertions (RFC 7517)."""
+
+    def health(self) -> m.Health:
+        """Tell whether badges can be judged now."""
+
+
+class Purpose(StrEnum):
+    """What a master key is for. One master serves one purpose."""
+
+    PICC = "picc"
+    APP_MASTER = "app-master"
+    AUTHENTICATE = "authenticate"
+    TRANSPORT = "transport"
+    REGISTRY = "registry"
+
+
+class Masters(Protocol):
+    """The master keys, wherever they live. AES-128; generations are 1 to 255. Thread-safe.
+
+    Raises KmsUnavailable where the backend does not answer or has no such generation.
+    """
+
+    def current(self, purpose: Purpose) -> int:
+        """Return the generation that new badges get."""
+
+    def mac(self, purpose: Purpose, generation: int, message: bytes) -> bytes:
+        """Return the 16-byte AES-CMAC (NIST SP 800-38B) of a message under a master."""
+
+    def seal(self, plaintext: bytes, associated: bytes) -> bytes:
+        """Encrypt and authenticate what only this backend opens again."""
+
+    def open(self, sealed: bytes, associated: bytes) -> Secret:
+        """Undo `seal`; raise KmsUnavailable where either argument was changed."""
+
+
+class AssertionSigner(Protocol):
+    """The key that signs assertions: ES256 (RFC 7518, 3.4)."""
+
+    def sign(self, claims: dict[str, Any], typ: str) -> str:
+        """Return a compact JWS over the claims, with `typ`, `alg` and `kid` in its header."""
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys that verify it."""
+
+
+class Audit(Protocol):
+    """The chained record of what was done. Written before the answer is given."""
+
+    def record(self, event: str, *, durable: bool = False, **facts: Any) -> None:
+        """Append a line; `durable` syncs it first. Raises KmsUnavailable where it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """How far an encoding got. One row per UID, written before each command that changes the card.
+
+    `sealed` holds the procedure's secrets (a one-time default key), sealed by the masters.
+    """
+
+    uid: bytes
+    procedure: str
+    badge_id: str
+    step: str
+    sealed: bytes
+    client: str
+    updated_at: int
+    version: int = 1
+
+
+class Registry(Protocol):
+    """People, badges, presences and journals. Thread-safe.
+
+    Every row that is read is checked against its MAC (Refused, `registry_integrity`). A `put`
+    stores a row whose `version` is the stored one and returns it with the next version; another
+    version is Refused (`conflict`). `KmsUnavailable` where the database cannot be used.
+    """
+
+    def atomically(self) -> AbstractContextManager[None]:
+        """Make the calls inside a `with` block one transaction of this thread."""
+
+    def add_holder(self, holder: Holder) -> None:
+        """Insert; `conflict` where the id or staff number is taken."""
+
+    def put_holder(self, holder: Holder) -> Holder:
+        """Replace."""
+
+    def holder(self, holder_id: str) -> Holder | None:
+        """Find by id."""
+
+    def holder_by_staff_number(self, staff_number: str) -> Holder | None:
+        """Find by staff number."""
+
+    def holders(self, page: m.Page) -> tuple[list[Holder], str | None]:
+        """List by staff number; `q` matches names and staff numbers."""
+
+    def add_badge(self, badge: Badge) -> None:
+        """Insert; `conflict` where the id, number or UID is taken."""
+
+    def put_badge(self, badge: Badge) -> Badge:
+        """Replace."""
+
+    def badge(self, badge_id: str) -> Badge | None:
+        """Find by id."""
+
+    def badge_by_number(self, number: str) -> Badge | None:
+        """Find by printed number."""
+
+    def badge_by_uid(self, uid: bytes) -> Badge | None:
+        """Find by UID."""
+
+    def badge_and_holder(self, uid: bytes) -> tuple[Badge, Holder | None] | None:
+        """Find a badge by UID together with its holder, in one query: the tap's look-up."""
+
+    def badges_of(self, holder_id: str) -> list[Badge]:
+        """List a holder's badges."""
+
+    def badges(self, page: m.Page) -> tuple[list[tuple[Badge, Holder | None]], str | None]:
+        """List by number; `q` matches numbers, UIDs and holders' names and staff numbers."""
+
+    def add_presence(self, presence: PresenceRecord) -> None:
+        """Insert."""
+
+    def put_presence(self, presence: PresenceRecord) -> PresenceRecord:
+        """Replace."""
+
+    def presence(self, sid: str) -> PresenceRecord | None:
+        """Find by sid."""
+
+    def open_presences_of_badge(self, badge_id: str) -> list[PresenceRecord]:
+        """List those that are not ended."""
+
+    def journal(self, uid: bytes) -> Journal | None:
+        """Find by UID."""
+
+    def put_journal(self, journal: Journal) -> Journal:
+        """Insert where `version` is 1 and there is none, else replace."""
+
+    def drop_journal(self, uid: bytes) -> None:
+        """Delete; none is no error."""
+
+    def ping(self) -> None:
+        """Raise KmsUnavailable where the database cannot be used."""

@@ -1,0 +1,1 @@
+"""Virtual readers and cards, written from the data sheets' facts and from nothing in cardd."""
