@@ -38,41 +38,39 @@ class Client:
 
 
 class KeyService(Protocol):
-    """The key service, embedded or remote. Thread-safe; every call returns soon.
+    """The key service as one client sees it, embedded or remote. Thread-safe; no call waits long.
 
     Errors: Refused with its code; KmsUnavailable. After an error of `next` the handle is gone.
     """
 
-    def begin(self, client: Client, procedure: m.Procedure) -> m.Step:
+    def begin(self, procedure: m.Procedure) -> m.Step:
         """Start a procedure on a badge that the reader named by its UID."""
 
-    def next(self, client: Client, handle: str, answers: tuple[bytes, ...]) -> m.Step | m.Outcome:
+    def next(self, handle: str, answers: tuple[bytes, ...]) -> m.Step | m.Outcome:
         """Take the card's answers to the last step; return the next step or the outcome."""
 
-    def abort(self, client: Client, handle: str) -> None:
+    def abort(self, handle: str) -> None:
         """Give a handle up. An unknown one is no error."""
 
-    def assertions(
-        self, client: Client, sid: str, requests: tuple[m.AssertionRequest, ...]
-    ) -> tuple[str, ...]:
+    def assertions(self, sid: str, requests: tuple[m.AssertionRequest, ...]) -> tuple[str, ...]:
         """Sign assertions on a presence that this client opened and that lives."""
 
-    def end_presence(self, client: Client, sid: str, reason: str) -> None:
+    def end_presence(self, sid: str, reason: str) -> None:
         """End a presence that this client opened. An ended one is no error."""
 
     def watch(self, listener: Callable[[m.Notice], None]) -> Callable[[], None]:
         """Call `listener`, from any thread, for what the KMS ends; return what stops that."""
 
-    def add_holder(self, client: Client, holder: m.NewHolder) -> m.HolderView:
+    def add_holder(self, holder: m.NewHolder) -> m.HolderView:
         """Register a person; `conflict` where the staff number is taken."""
 
-    def holders(self, client: Client, page: m.Page) -> m.HolderList:
+    def holders(self, page: m.Page) -> m.HolderList:
         """List people, by staff number."""
 
-    def badges(self, client: Client, page: m.Page) -> m.BadgeList:
+    def badges(self, page: m.Page) -> m.BadgeList:
         """List badges, by number."""
 
-    def revoke_badge(self, client: Client, badge: str, reason: str) -> m.BadgeView:
+    def revoke_badge(self, badge: str, reason: str) -> m.BadgeView:
         """Revoke a badge, named by its id or number, and end its presences, in one act."""
 
     def jwks(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Who is at this workstation: taps, operations, presences and the events about them."""

@@ -1,0 +1,1 @@
+"""Everything that knows readers: PC/SC, the built-in virtual reader, and what watches them."""
