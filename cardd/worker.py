@@ -77,7 +77,7 @@ class Worker:
             self._busy_since = time.monotonic()
             try:
                 job()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the thread must live on
                 _log.exception("worker.job_failed", worker=self.name)
             finally:
                 self._busy_since = None
