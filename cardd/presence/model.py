@@ -110,3 +110,26 @@ class Event(msgspec.Struct, frozen=True):
     card: str | None
     data: dict[str, Any]
     identity: dict[str, Any]
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """A source of readers; `why` is a sentence where it is lost."""
+
+    name: str
+    health: Literal["ok", "lost"]
+    why: str | None
+
+
+class Can(msgspec.Struct, frozen=True):
+    """What can be offered now; `why` is a sentence where a badge cannot be judged."""
+
+    badge: bool
+    cps: bool
+    why: str | None
+
+
+class WorkstationStatus(msgspec.Struct, frozen=True):
+    """The health of the workstation."""
+
+    sources: tuple[SourceStatus, ...]
+    can: Can

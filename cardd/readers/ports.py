@@ -23,10 +23,15 @@ class ReaderRemoved:
 
 @dataclass(frozen=True, slots=True)
 class CardInserted:
-    """A card is in the reader and has answered to reset."""
+    """A card is in the reader and has answered to reset.
+
+    `shown` is False where it was there already when the reader was first seen (at start, or when
+    a lost source came back): nobody showed it just now, so it is no tap.
+    """
 
     reader: str
     atr: bytes
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
