@@ -50,6 +50,7 @@ class Code(StrEnum):
     UID_UNUSABLE = "uid_unusable"
     ALREADY_ACTIVE = "already_active"
     REGISTRY_INTEGRITY = "registry_integrity"
+    INTERNAL_ERROR = "internal_error"
 
 
 class StartCode(StrEnum):
@@ -65,6 +66,7 @@ class StartCode(StrEnum):
     KEYSTORE_PASSPHRASE = "keystore_passphrase"  # noqa: S105 - the name of an error
     KEYSTORE_DAMAGED = "keystore_damaged"
     KEYSTORE_PERMISSIONS = "keystore_permissions"
+    KEYSTORE_UNAVAILABLE = "keystore_unavailable"
     REGISTRY_NOT_FOUND = "registry_not_found"
     REGISTRY_VERSION = "registry_version"
     REGISTRY_UNAVAILABLE = "registry_unavailable"

@@ -1,0 +1,144 @@
+"""The keystore file: made once, opened at each start, replaced as a whole or not at all."""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from cardd.errors import StartCode, StartError
+from cardd.kms.masters import envelope as form
+from cardd.kms.masters.slots import Slot, lock, unlock
+from cardd.kms.masters.soft import SoftMasters
+from cardd.kms.ports import Purpose
+from cardd.secret import Secret
+
+_KEK_BYTES = 32
+_MASTER_BYTES = 16
+_SEAL_BYTES = 32
+
+
+def create(path: Path, slot: Slot) -> None:
+    """Make a keystore with new random keys, that `slot` opens.
+
+    One AES-128 master of generation 1 for each purpose, a seal key and an assertion key. The file
+    has mode 0600; it is there whole and synced when this returns, and never in part.
+    Raises StartError: `keystore_exists`, `keystore_permissions`, `keystore_not_found` (its folder,
+    or the credential file), `keystore_unavailable` (disk full), `keystore_passphrase`.
+    """
+    identity, kek = form.new_id(), Secret(os.urandom(_KEK_BYTES))
+    if os.path.lexists(path):  # known before Argon2id costs its time; decided when it is linked
+        raise _exists(path)
+    envelope = form.Envelope(
+        id=identity,
+        counter=1,
+        slots=(lock(slot, kek, identity),),
+        keys=tuple(
+            form.new_key(identity, kek, use, _generate(use)) for use in get_args(form.KeyUse)
+        ),
+    )
+    try:
+        _publish(path, form.encode(envelope, kek))
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise _failure(path, error, "written") from error
+
+
+def open_keystore(path: Path, slot: Slot) -> SoftMasters:
+    """Open a keystore and verify every byte of it.
+
+    Raises StartError: `keystore_not_found`, `keystore_permissions` (others may read it),
+    `keystore_passphrase` (`slot` does not open it), `keystore_damaged`, `keystore_unavailable`.
+    """
+    origin = str(path)
+    envelope = form.decode(_read(path), origin)
+    keys = form.open_keys(envelope, unlock(slot, envelope.slots, envelope.id), origin)
+    masters: dict[tuple[Purpose, int], Secret] = {}
+    current: dict[Purpose, int] = {}
+    single: dict[str, Secret] = {}
+    for entry, key in keys.items():
+        if entry.purpose in {form.SEAL, form.ASSERTION}:
+            single[entry.purpose] = key
+            continue
+        purpose = Purpose(entry.purpose)
+        masters[purpose, entry.generation] = key
+        if entry.state == "current":
+            current[purpose] = entry.generation
+    return SoftMasters(
+        masters, current, single[form.SEAL], single[form.ASSERTION], envelope.counter
+    )
+
+
+def _generate(use: form.KeyUse) -> Secret:
+    if use == form.SEAL:
+        return Secret(os.urandom(_SEAL_BYTES))
+    if use == form.ASSERTION:
+        key = generate_private_key(SECP256R1())
+        return Secret(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    return Secret(os.urandom(_MASTER_BYTES))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise form.damaged(str(path), "it is not a file")
+            if mode & 0o077:
+                raise StartError(
+                    StartCode.KEYSTORE_PERMISSIONS,
+                    f"the keystore {path} is open to others (mode {stat.S_IMODE(mode):04o}): "
+                    "make it 0600, and consider its passphrase known",
+                )
+            return file.read(form.MAXIMUM_BYTES + 1)
+    except OSError as error:
+        raise _failure(path, error, "read") from error
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """Write a new file whole: a link either appears complete or not at all, and replaces none."""
+    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.link(draft, path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _exists(path: Path) -> StartError:
+    return StartError(
+        StartCode.KEYSTORE_EXISTS,
+        f"there is already a keystore at {path}; a new one would make every badge useless: move "
+        "the old one away by hand if that is meant",
+    )
+
+
+def _failure(path: Path, error: OSError, done: str) -> StartError:
+    """Return the error for a file that the system does not let us read or write."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        code, hint = StartCode.KEYSTORE_NOT_FOUND, "check kms.masters, or create it first"
+    elif isinstance(error, PermissionError):
+        code, hint = StartCode.KEYSTORE_PERMISSIONS, "check its owner and that of its folder"
+    else:
+        code, hint = StartCode.KEYSTORE_UNAVAILABLE, "check the disk"
+    return StartError(code, f"the keystore {path} cannot be {done}: {error.strerror}; {hint}")

@@ -1,0 +1,167 @@
+"""The ways into a keystore: what a person or a service presents, and what the file stores for it.
+
+As in LUKS, each slot encrypts the same random key-encryption key (KEK) under a key of its own:
+Argon2id (RFC 9106) of a passphrase, or HKDF-SHA256 (RFC 5869) of a credential file.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Meta
+
+from cardd.errors import StartCode, StartError
+from cardd.kms.masters.wrapping import Wrapped, unwrap, wrap
+from cardd.secret import Secret
+
+CREDENTIAL_MINIMUM = 32
+CREDENTIAL_MAXIMUM = 4096
+_CREDENTIAL_CONTEXT = b"cardd keystore credential v1"
+_KEY_BYTES = 32
+_SALT_BYTES = 16
+
+_Salt = Annotated[bytes, Meta(min_length=_SALT_BYTES, max_length=_SALT_BYTES)]
+
+
+class Argon2idCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What trying one passphrase costs. Bounded, because an open reads it before it can trust it.
+
+    The default is 0.14 s on an ordinary machine (memory in KiB: RFC 9106, 3.1).
+    """
+
+    memory_kib: Annotated[int, Meta(ge=1024, le=262_144)] = 65_536
+    iterations: Annotated[int, Meta(ge=1, le=16)] = 3
+    lanes: Annotated[int, Meta(ge=1, le=16)] = 4
+
+
+DEFAULT_COST = Argon2idCost()
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrase:
+    """A passphrase, in bytes as typed, without the end of the line."""
+
+    secret: Secret
+    cost: Argon2idCost = DEFAULT_COST
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialFile:
+    """A file of 32 to 4096 random bytes; systemd's LoadCredential gives one."""
+
+    path: Path
+
+
+Slot = Passphrase | CredentialFile
+
+
+class PassphraseSlot(Wrapped, frozen=True, tag="passphrase", tag_field="kind", kw_only=True):
+    """A KEK under a passphrase."""
+
+    salt: _Salt
+    cost: Argon2idCost
+
+
+class CredentialSlot(Wrapped, frozen=True, tag="credential-file", tag_field="kind", kw_only=True):
+    """A KEK under a credential file."""
+
+    salt: _Salt
+
+
+StoredSlot = PassphraseSlot | CredentialSlot
+
+
+def lock(slot: Slot, kek: Secret, keystore_id: str) -> StoredSlot:
+    """Return what the file stores so that `slot` gives the KEK back. Errors as `unlock`."""
+    salt = os.urandom(_SALT_BYTES)
+    if isinstance(slot, Passphrase):
+        if not len(slot.secret):
+            raise StartError(StartCode.KEYSTORE_PASSPHRASE, "the passphrase is empty")
+        opened = PassphraseSlot(salt=salt, cost=slot.cost)
+        return wrap(opened, _from_passphrase(slot, opened), kek, keystore_id)
+    blank = CredentialSlot(salt=salt)
+    return wrap(blank, _from_credential(_read_credential(slot.path), blank), kek, keystore_id)
+
+
+def unlock(slot: Slot, stored: tuple[StoredSlot, ...], keystore_id: str) -> Secret:
+    """Return the KEK; raise StartError (`keystore_passphrase`) where no stored slot gives it.
+
+    A credential file that is missing, or open to others, is `keystore_not_found` or
+    `keystore_permissions`.
+    """
+    kek = None
+    if isinstance(slot, Passphrase):
+        what = "passphrase"
+        for candidate in stored:
+            if kek is None and isinstance(candidate, PassphraseSlot):
+                kek = unwrap(candidate, _from_passphrase(slot, candidate), keystore_id)
+    else:
+        what = f"credential file {slot.path}"
+        credential = _read_credential(slot.path)
+        for candidate in stored:
+            if kek is None and isinstance(candidate, CredentialSlot):
+                kek = unwrap(candidate, _from_credential(credential, candidate), keystore_id)
+    if kek is None:
+        raise StartError(
+            StartCode.KEYSTORE_PASSPHRASE, f"the {what} does not open this keystore; use another"
+        )
+    return kek
+
+
+def _from_passphrase(slot: Passphrase, stored: PassphraseSlot) -> Secret:
+    cost = stored.cost
+    derivation = Argon2id(
+        salt=stored.salt,
+        length=_KEY_BYTES,
+        iterations=cost.iterations,
+        lanes=cost.lanes,
+        memory_cost=cost.memory_kib,
+    )
+    try:
+        return Secret(derivation.derive(slot.secret.reveal()))
+    except MemoryError:
+        raise StartError(
+            StartCode.KEYSTORE_UNAVAILABLE,
+            f"opening the keystore takes {cost.memory_kib} KiB of memory, which are not free",
+        ) from None
+
+
+def _from_credential(credential: Secret, stored: CredentialSlot) -> Secret:
+    derivation = HKDF(SHA256(), _KEY_BYTES, salt=stored.salt, info=_CREDENTIAL_CONTEXT)
+    return Secret(derivation.derive(credential.reveal()))
+
+
+def _read_credential(path: Path) -> Secret:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise StartError(
+            StartCode.KEYSTORE_NOT_FOUND, f"there is no credential file at {path}"
+        ) from None
+    except OSError as error:
+        raise StartError(
+            StartCode.KEYSTORE_PERMISSIONS, f"the credential file cannot be opened: {error}"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        # Group-readable passes: systemd grants its credentials by an ACL, whose mask shows there.
+        if mode & 0o037:
+            raise StartError(
+                StartCode.KEYSTORE_PERMISSIONS,
+                f"the credential file {path} is open to others (mode {stat.S_IMODE(mode):04o}): "
+                "make it 0400",
+            )
+        value = file.read(CREDENTIAL_MAXIMUM + 1) if stat.S_ISREG(mode) else b""
+    if not CREDENTIAL_MINIMUM <= len(value) <= CREDENTIAL_MAXIMUM:
+        raise StartError(
+            StartCode.KEYSTORE_PASSPHRASE,
+            f"{path} is no credential: it must be a file of {CREDENTIAL_MINIMUM} to "
+            f"{CREDENTIAL_MAXIMUM} random bytes",
+        )
+    return Secret(value)
