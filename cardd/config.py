@@ -71,9 +71,13 @@ class BadgeSettings(Section, frozen=True, kw_only=True):
 
 
 class Enrolment(Section, frozen=True, kw_only=True):
-    """How badges are encoded: from factory-fresh blanks, or from blanks with a transport key."""
+    """How badges are encoded: from factory-fresh blanks, or from blanks with a transport key.
+
+    `max_badges` is how many a holder may have that are not revoked.
+    """
 
     blanks: Literal["factory", "transport"] = "factory"
+    max_badges: Annotated[int, Meta(ge=1, le=10)] = 1
 
 
 class Kms(Section, frozen=True, kw_only=True):

@@ -1,0 +1,29 @@
+"""What every part of the key service stands on, gathered once."""
+
+from dataclasses import dataclass
+
+from cardd.clock import Clock
+from cardd.config import Config
+from cardd.kms.badge_keys import KeySource
+from cardd.kms.handles import Handles
+from cardd.kms.notices import Notices
+from cardd.kms.ports import AssertionSigner, Audit, Masters, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The collaborators of the key service, as the composition root made them."""
+
+    config: Config
+    masters: Masters
+    signer: AssertionSigner
+    registry: Registry
+    audit: Audit
+    clock: Clock
+    keys: KeySource
+    handles: Handles
+    notices: Notices
+
+    def now(self) -> int:
+        """Return the KMS's time in whole Unix seconds; every decision here uses it."""
+        return int(self.clock.now())

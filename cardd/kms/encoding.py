@@ -1,0 +1,253 @@
+"""`prepare` and `encode`, with the journal that lets any presentation of the badge go on."""
+
+import dataclasses
+import secrets
+
+from cardd.badges import numbers
+from cardd.badges.model import Badge, Holder, HolderStatus, Scheme
+from cardd.badges.states import BadgeEvent, BadgeState, following
+from cardd.desfire.keys import DesfireKey, KeyType
+from cardd.errors import Code, Refused
+from cardd.kms import messages as m
+from cardd.kms.administration import find_holder
+from cardd.kms.core import Core
+from cardd.kms.ports import Client, Journal, Purpose, Right
+from cardd.kms.procedures import encode as card
+from cardd.kms.procedures.encode import Keys, PiccKey, Plan
+from cardd.kms.procedures.guard import guarded
+from cardd.kms.procedures.ports import Driven
+from cardd.kms.rights import require
+from cardd.kms.views import claims
+
+_HOLDS_A_BADGE = {BadgeState.ASSIGNED, BadgeState.ACTIVE, BadgeState.SUSPENDED}
+_FACTORY = "encode-factory"
+_TRANSPORT = "encode-transport"
+_PREPARE = "prepare"
+
+
+class Run:
+    """One run of an encoding: the badge's row and its journal, stored at the first commit point.
+
+    Before that the card was only asked, and a refused blank leaves nothing behind. A second
+    station's step makes the next commit of this run fail.
+    """
+
+    def __init__(self, core: Core, badge: Badge, journal: Journal, *, resumed: bool) -> None:
+        self._core = core
+        self._journal = journal
+        self._stored = resumed
+        self.badge = badge
+
+    def commit(self, step: str) -> None:
+        """Store that a step is about to be done; Refused (`conflict`) where another run went on."""
+        registry = self._core.registry
+        with registry.atomically():
+            if not self._stored:
+                self._store_badge(self.badge)
+                registry.drop_journal(self.badge.uid)
+                self._stored = True
+            self._journal = registry.put_journal(
+                dataclasses.replace(self._journal, step=step, updated_at=self._core.now())
+            )
+
+    def finish(self, badge: Badge, event: str, **facts: str | bool | None) -> None:
+        """Record the end, store the badge as it is now, and forget the journal, in one act."""
+        with self._core.registry.atomically():
+            self._core.audit.record(event, durable=True, badge=badge.id, **facts)
+            self._store_badge(badge)
+            self._core.registry.drop_journal(badge.uid)
+
+    def _store_badge(self, badge: Badge) -> None:
+        registry = self._core.registry
+        if registry.badge(badge.id) is None:
+            registry.add_badge(badge)
+            self.badge = badge
+        else:
+            self.badge = registry.put_badge(badge)
+
+
+Begun = tuple[Driven[m.Outcome], Run]
+
+
+def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
+    """Return the procedure that gives a blank its transport key."""
+    require(client, Right.PREPARE)
+    badge = core.registry.badge_by_uid(request.uid) or _new_badge(core, request.uid)
+    badge = _with_transport(core, _still_blank(badge))
+    run = Run(core, badge, _new_journal(core, client, badge, _PREPARE), resumed=False)
+    core.audit.record("prepare.begun", durable=True, client=client.name, badge=badge.id)
+    return _prepare(core, client, run), run
+
+
+def _prepare(core: Core, client: Client, run: Run) -> Driven[m.Outcome]:
+    transport = core.keys.derive(Purpose.TRANSPORT, run.badge)
+    yield from guarded(card.prepare(run.badge, transport, _minimum(core)))
+    run.finish(run.badge, "prepare.done", client=client.name)
+    return m.Prepared(badge=run.badge.id)
+
+
+def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
+    """Return the procedure that encodes a badge, or goes on where an earlier run was cut."""
+    require(client, Right.ENCODE)
+    if core.config.enrolment.blanks == "factory":
+        require(client, Right.ENCODE_FACTORY)
+    holder = None if request.holder is None else _new_owner(core, request.holder)
+    badge = _still_blank(_blank(core, request.uid))
+    journal = core.registry.journal(request.uid)
+    start = _start(core, badge, journal)
+    resumed = journal is not None and journal.procedure != _PREPARE
+    if journal is None or not resumed:
+        badge = _with_transport(core, _dated(core, badge))
+        procedure = _FACTORY if PiccKey.FACTORY in start else _TRANSPORT
+        journal = _new_journal(core, client, badge, procedure)
+    core.audit.record(
+        "encode.begun", durable=True, client=client.name, badge=badge.id, resumed=resumed
+    )
+    run = Run(core, badge, journal, resumed=resumed)
+    plan = Plan(badge, _keys(core, badge, journal), start, resumed, _minimum(core))
+    exposed = journal.procedure == _FACTORY
+    return _encode(client, run, plan, holder, exposed), run
+
+
+def _encode(
+    client: Client, run: Run, plan: Plan, holder: Holder | None, exposed: bool
+) -> Driven[m.Outcome]:
+    scheme = yield from guarded(card.encode(plan))
+    state = following(run.badge.state, BadgeEvent.ENCODE)
+    if holder is not None:
+        state = following(following(state, BadgeEvent.ASSIGN), BadgeEvent.HAND_OVER)
+    badge = dataclasses.replace(
+        run.badge,
+        scheme=scheme,
+        state=state,
+        transport_generation=None,
+        holder_id=None if holder is None else holder.id,
+    )
+    run.finish(
+        badge,
+        "encode.done",
+        client=client.name,
+        holder=badge.holder_id,
+        scheme=scheme.value,
+        exposed=exposed,
+    )
+    assert badge.expires_at is not None
+    return m.Encoded(
+        badge=badge.id,
+        number=badge.number,
+        holder=None if holder is None else claims(holder),
+        scheme=scheme,
+        generation=badge.generation,
+        expires_at=badge.expires_at,
+        exposed=exposed,
+    )
+
+
+def _blank(core: Core, uid: bytes) -> Badge:
+    """Find the badge with a UID, or make the row of a new one where blanks need no preparation."""
+    badge = core.registry.badge_by_uid(uid)
+    if badge is None and core.config.enrolment.blanks == "transport":
+        raise Refused(
+            Code.BADGE_KEYS_UNKNOWN,
+            "this blank was not prepared here; run `cardctl badge prepare` in the trusted room",
+        )
+    return badge or _new_badge(core, uid)
+
+
+def _still_blank(badge: Badge) -> Badge:
+    if badge.state not in {BadgeState.BLANK, BadgeState.WIPED}:
+        raise Refused(
+            Code.ALREADY_ACTIVE,
+            f"this is badge {badge.number}, which is {badge.state}; it is encoded once",
+            number=badge.number,
+            state=badge.state.value,
+        )
+    return badge
+
+
+def _new_badge(core: Core, uid: bytes) -> Badge:
+    badge = Badge(
+        id=secrets.token_hex(16),
+        uid=uid,
+        aid=int(core.config.badge.aid, 16),
+        number=numbers.draw(),
+        scheme=_minimum(core),
+        generation=core.masters.current(Purpose.AUTHENTICATE),
+        state=BadgeState.BLANK,
+    )
+    core.keys.derive(Purpose.PICC, badge)  # refuses a UID that cannot be diversified
+    return badge
+
+
+def _with_transport(core: Core, badge: Badge) -> Badge:
+    if badge.transport_generation is not None:
+        return badge
+    return dataclasses.replace(
+        badge, transport_generation=core.masters.current(Purpose.TRANSPORT)
+    )
+
+
+def _new_journal(core: Core, client: Client, badge: Badge, procedure: str) -> Journal:
+    """Return the journal of a new run, with a random default key of its own."""
+    return Journal(
+        uid=badge.uid,
+        procedure=procedure,
+        badge_id=badge.id,
+        step="begun",
+        sealed=core.masters.seal(secrets.token_bytes(16), _journal_context(badge)),
+        client=client.name,
+        updated_at=core.now(),
+    )
+
+
+def _journal_context(badge: Badge) -> bytes:
+    return b"journal" + badge.uid + bytes.fromhex(badge.id)
+
+
+def _keys(core: Core, badge: Badge, journal: Journal) -> Keys:
+    default = core.masters.open(journal.sealed, _journal_context(badge))
+    return Keys(
+        transport=core.keys.derive(Purpose.TRANSPORT, badge),
+        default=DesfireKey(KeyType.AES, default, 0),
+        picc=core.keys.derive(Purpose.PICC, badge),
+        app_master=core.keys.derive(Purpose.APP_MASTER, badge),
+        authenticate=core.keys.derive(Purpose.AUTHENTICATE, badge),
+    )
+
+
+def _start(core: Core, badge: Badge, journal: Journal | None) -> tuple[PiccKey, ...]:
+    """Return the keys the PICC may answer to, likeliest first."""
+    if journal is None:
+        return (PiccKey.FACTORY,) if badge.transport_generation is None else (PiccKey.TRANSPORT,)
+    if journal.procedure == _FACTORY:
+        return (PiccKey.TRANSPORT, PiccKey.OWN, PiccKey.FACTORY)
+    if journal.procedure == _TRANSPORT:
+        return (PiccKey.TRANSPORT, PiccKey.OWN)
+    if core.config.enrolment.blanks == "factory":
+        return (PiccKey.TRANSPORT, PiccKey.FACTORY)
+    return (PiccKey.TRANSPORT,)
+
+
+def _dated(core: Core, badge: Badge) -> Badge:
+    now = core.now()
+    return dataclasses.replace(
+        badge, issued_at=now, expires_at=now + core.config.badge.lifetime_days * 86400
+    )
+
+
+def _new_owner(core: Core, name: str) -> Holder:
+    """Find who gets the badge; Refused where they left or have as many as they may have."""
+    holder = find_holder(core, name)
+    if holder.status is not HolderStatus.ACTIVE:
+        raise Refused(Code.HOLDER_ENDED, f"{holder.display_name} has left; no badge is encoded")
+    held = [b for b in core.registry.badges_of(holder.id) if b.state in _HOLDS_A_BADGE]
+    if len(held) >= core.config.enrolment.max_badges:
+        raise Refused(
+            Code.CONFLICT,
+            f"{holder.display_name} already has badge {held[0].number}; revoke it first",
+        )
+    return holder
+
+
+def _minimum(core: Core) -> Scheme:
+    return Scheme(core.config.badge.minimum_scheme)

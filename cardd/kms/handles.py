@@ -1,0 +1,99 @@
+"""Procedures under way: who may continue which, and for how long."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cardd.errors import Code, Refused
+from cardd.iso7816.exchange import Answers, Commands
+from cardd.kms.messages import Outcome
+from cardd.kms.procedures.ports import Commit, Driven
+
+STEP_TIMEOUT_S = 3.0
+MAXIMUM_PER_CLIENT = 64
+
+
+@dataclass(slots=True)
+class Running:
+    """One procedure under way. `expected` is how many answers its last step asked for."""
+
+    client: str
+    procedure: Driven[Outcome]
+    commit: Callable[[str], None]
+    deadline: float
+    expected: int = 0
+    step: str | None = None
+
+    def advance(self, answers: Answers) -> Commands | Outcome:
+        """Feed the card's answers; pass commit points; return commands or the outcome."""
+        try:
+            item = self.procedure.send(answers) if self.expected else next(self.procedure)
+            while isinstance(item, Commit):
+                self.commit(item.step)
+                self.step = item.step
+                item = self.procedure.send(())
+        except StopIteration as stop:
+            outcome: Outcome = stop.value
+            return outcome
+        self.expected = len(item)
+        return item
+
+
+class Handles:
+    """The table of running procedures. A handle is used by one call at a time, in strict turn.
+
+    It bounds a crude relay: the next answers must come within `STEP_TIMEOUT_S`.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._running: dict[str, Running] = {}
+
+    def open(
+        self, client: str, procedure: Driven[Outcome], commit: Callable[[str], None]
+    ) -> Running:
+        """Return a procedure that is not in the table yet; it enters with `keep`."""
+        with self._lock:
+            self._drop_expired()
+            mine = sum(running.client == client for running in self._running.values())
+        if mine >= MAXIMUM_PER_CLIENT:
+            raise Refused(
+                Code.RATE_LIMITED, f"{client} has {mine} procedures under way", retry_after=3
+            )
+        return Running(client, procedure, commit, 0.0)
+
+    def keep(self, running: Running) -> str:
+        """Put a procedure that waits for answers into the table, under a new handle."""
+        running.deadline = self._monotonic() + STEP_TIMEOUT_S
+        handle = secrets.token_urlsafe(16)
+        with self._lock:
+            self._running[handle] = running
+        return handle
+
+    def take(self, client: str, handle: str) -> Running:
+        """Take a procedure out of the table; Refused where it is another's, spent or too old."""
+        with self._lock:
+            self._drop_expired()
+            running = self._running.get(handle)
+            if running is None or running.client != client:
+                raise Refused(
+                    Code.TIMEOUT, "this exchange is over or took too long; present the badge again"
+                )
+            del self._running[handle]
+        return running
+
+    def abort(self, client: str, handle: str) -> None:
+        """Forget a procedure of this client."""
+        with self._lock:
+            running = self._running.get(handle)
+            if running is not None and running.client == client:
+                del self._running[handle]
+                running.procedure.close()
+
+    def _drop_expired(self) -> None:
+        now = self._monotonic()
+        for handle in [h for h, running in self._running.items() if running.deadline < now]:
+            self._running.pop(handle).procedure.close()

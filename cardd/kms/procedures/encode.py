@@ -1,0 +1,233 @@
+"""`prepare` and `encode`: from a blank to a badge with keys of its own.
+
+Both converge: they find out what the badge has, do what lacks, and read all of it back. So the
+same procedure begins an encoding and resumes one that was cut at any byte. Each change of the card
+follows a commit point. The key versions tell what was done: a generation is never 0, the version
+of a key that was not set yet always is.
+"""
+
+import hmac
+from dataclasses import dataclass
+from enum import Enum
+
+from cardd.badges.model import Badge, Scheme
+from cardd.desfire.card import Picc
+from cardd.desfire.keys import DesfireKey
+from cardd.desfire.status import Status
+from cardd.errors import CardStatusError, Code, Refused
+from cardd.kms.procedures import layout
+from cardd.kms.procedures.layout import AUTHENTICATE_KEY, BADGE_FILE, MASTER_KEY, PICC_AID
+from cardd.kms.procedures.ports import Commit, Driven
+
+ENCODE_STEPS = (
+    "transport-key",
+    "default-key",
+    "application",
+    "authenticate-key",
+    "file",
+    "content",
+    "app-master-key",
+    "picc-key",
+    "picc-settings",
+    "default-key-reset",
+    "read-back",
+)
+
+
+class PiccKey(Enum):
+    """Which key the PICC answers to."""
+
+    FACTORY = "factory"
+    TRANSPORT = "transport"
+    OWN = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one encoding. `default` is the one-time key of a new application."""
+
+    transport: DesfireKey
+    default: DesfireKey
+    picc: DesfireKey
+    app_master: DesfireKey
+    authenticate: DesfireKey
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an encoding is to reach. `start` lists the PICC keys to try, likeliest first."""
+
+    badge: Badge
+    keys: Keys
+    start: tuple[PiccKey, ...]
+    resumed: bool
+    minimum_scheme: Scheme
+
+
+def prepare(badge: Badge, transport: DesfireKey, minimum: Scheme) -> Driven[None]:
+    """Give a factory-fresh PICC its transport key; do nothing where it has it already."""
+    card = Picc()
+    scheme = yield from _identify(card, badge, minimum)
+    found = yield from _authenticate_picc(
+        card, scheme, {PiccKey.TRANSPORT: transport, PiccKey.FACTORY: layout.FACTORY_PICC_KEY}
+    )
+    if found is PiccKey.FACTORY:
+        yield Commit("transport-key")
+        yield from card.change_key(MASTER_KEY, transport)
+        yield from layout.authenticate(card, MASTER_KEY, transport, scheme)
+
+
+def encode(plan: Plan) -> Driven[Scheme]:
+    """Encode a badge to the end and read it back; return the scheme it was encoded for."""
+    card = Picc()
+    scheme = yield from _identify(card, plan.badge, plan.minimum_scheme)
+    found = yield from _authenticate_picc(card, scheme, _candidates(plan))
+    if found is PiccKey.FACTORY:
+        yield Commit("transport-key")
+        yield from card.change_key(MASTER_KEY, plan.keys.transport)
+        yield from layout.authenticate(card, MASTER_KEY, plan.keys.transport, scheme)
+        found = PiccKey.TRANSPORT
+    if found is PiccKey.TRANSPORT:
+        yield from _ensure_application(card, plan)
+        yield from _ensure_application_content(card, plan, scheme)
+    yield from _finish_picc(card, plan, scheme, found)
+    yield Commit("read-back")
+    yield from _read_back(card, plan, scheme)
+    return scheme
+
+
+def _identify(card: Picc, badge: Badge, minimum: Scheme) -> Driven[Scheme]:
+    """Ask for the product; refuse one that is too old, or whose UID is not the reader's."""
+    version = yield from card.get_version()
+    if version.uid != badge.uid:
+        raise Refused(
+            Code.UID_UNUSABLE,
+            "the badge gives another UID than the reader; a badge with a random UID cannot be used",
+        )
+    return layout.scheme_of(version, minimum)
+
+
+def _candidates(plan: Plan) -> dict[PiccKey, DesfireKey]:
+    keys = {
+        PiccKey.FACTORY: layout.FACTORY_PICC_KEY,
+        PiccKey.TRANSPORT: plan.keys.transport,
+        PiccKey.OWN: plan.keys.picc,
+    }
+    return {which: keys[which] for which in plan.start}
+
+
+def _authenticate_picc(
+    card: Picc, scheme: Scheme, candidates: dict[PiccKey, DesfireKey]
+) -> Driven[PiccKey]:
+    """Authenticate at the PICC with the first candidate it answers to; tell which."""
+    yield from card.select_application(PICC_AID)
+    for which, key in candidates.items():
+        try:
+            if which is PiccKey.FACTORY:
+                yield from card.authenticate_iso(MASTER_KEY, key)
+            else:
+                yield from layout.authenticate(card, MASTER_KEY, key, scheme)
+        except CardStatusError as error:
+            if error.status & 0xFF != Status.AUTHENTICATION_ERROR:
+                raise
+        else:
+            return which
+    tried = " or ".join(which.value for which in candidates)
+    raise Refused(
+        Code.BADGE_KEYS_UNKNOWN,
+        f"the badge does not answer to its {tried} key: it was encoded or prepared elsewhere; "
+        "take another blank",
+    )
+
+
+def _ensure_application(card: Picc, plan: Plan) -> Driven[None]:
+    """Create our application, born with the one-time default key, where it is not there yet."""
+    present = plan.badge.aid in (yield from card.get_application_ids())
+    if present and not plan.resumed:
+        raise Refused(
+            Code.BADGE_KEYS_UNKNOWN,
+            f"the badge already has an application {plan.badge.aid:06X} that is not ours; "
+            "take another blank",
+        )
+    if not present:
+        yield Commit("default-key")
+        yield from card.set_default_key(plan.keys.default)
+        yield Commit("application")
+        yield from card.create_application(plan.badge.aid, layout.APPLICATION)
+
+
+def _ensure_application_content(card: Picc, plan: Plan, scheme: Scheme) -> Driven[None]:
+    """Set the application's keys and file; its master key changes last and says that all is done."""
+    keys = plan.keys
+    yield from card.select_application(plan.badge.aid)
+    try:
+        yield from layout.authenticate(card, MASTER_KEY, keys.default, scheme)
+    except CardStatusError as error:
+        if not plan.resumed or error.status & 0xFF != Status.AUTHENTICATION_ERROR:
+            raise
+        yield from layout.authenticate(card, MASTER_KEY, keys.app_master, scheme)
+        return
+    if (yield from card.get_key_version(AUTHENTICATE_KEY)) != keys.authenticate.version:
+        yield Commit("authenticate-key")
+        yield from card.change_key(AUTHENTICATE_KEY, keys.authenticate, old_key=keys.default)
+    if BADGE_FILE not in (yield from card.get_file_ids()):
+        yield Commit("file")
+        yield from card.create_std_data_file(BADGE_FILE, layout.FILE)
+    yield Commit("content")
+    content = layout.content(plan.badge)
+    yield from card.write_data(BADGE_FILE, 0, content, layout.FILE.communication_mode)
+    yield Commit("app-master-key")
+    yield from card.change_key(MASTER_KEY, keys.app_master)
+
+
+def _finish_picc(card: Picc, plan: Plan, scheme: Scheme, found: PiccKey) -> Driven[None]:
+    """Give the PICC its own key and settings, and its default key back to zeros."""
+    keys = plan.keys
+    yield from card.select_application(PICC_AID)
+    if found is not PiccKey.OWN:
+        yield from layout.authenticate(card, MASTER_KEY, keys.transport, scheme)
+        yield Commit("picc-key")
+        yield from card.change_key(MASTER_KEY, keys.picc)
+    yield from layout.authenticate(card, MASTER_KEY, keys.picc, scheme)
+    yield Commit("picc-settings")
+    yield from card.change_key_settings(layout.PICC_SETTINGS)
+    yield Commit("default-key-reset")
+    yield from card.set_default_key(layout.ZERO_DEFAULT_KEY)
+
+
+def _read_back(card: Picc, plan: Plan, scheme: Scheme) -> Driven[None]:
+    """Read everything that was written, under the new keys; refuse a badge that differs."""
+    keys = plan.keys
+    yield from layout.authenticate(card, MASTER_KEY, keys.picc, scheme)
+    _same("the product", layout.scheme_of((yield from card.get_version()), scheme), scheme)
+    _same("the PICC's settings", (yield from card.get_key_settings()), layout.PICC_KEYS)
+    _same("the PICC key's version", (yield from card.get_key_version(0)), keys.picc.version)
+    _same("the UID", (yield from card.get_card_uid()), plan.badge.uid)
+    yield from card.select_application(plan.badge.aid)
+    yield from layout.authenticate(card, MASTER_KEY, keys.app_master, scheme)
+    _same(
+        "the application's settings", (yield from card.get_key_settings()), layout.APPLICATION_KEYS
+    )
+    for number in (MASTER_KEY, AUTHENTICATE_KEY):
+        version = yield from card.get_key_version(number)
+        _same(f"the version of key {number}", version, plan.badge.generation)
+    _same("the file's settings", (yield from card.get_file_settings(BADGE_FILE)), layout.FILE)
+    yield from layout.authenticate(card, AUTHENTICATE_KEY, keys.authenticate, scheme)
+    expected = layout.content(plan.badge)
+    content = yield from card.read_data(
+        BADGE_FILE, 0, len(expected), layout.FILE.communication_mode
+    )
+    if not hmac.compare_digest(content, expected):
+        raise _differs("the content of file 1")
+
+
+def _same(what: str, read: object, expected: object) -> None:
+    if read != expected:
+        raise _differs(what)
+
+
+def _differs(what: str) -> Refused:
+    return Refused(
+        Code.BADGE_NOT_GENUINE,
+        f"read back, {what} differs from what was written; do not hand this badge out",
+    )

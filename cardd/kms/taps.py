@@ -1,0 +1,69 @@
+"""A tap, from the UID to the signed statement."""
+
+from cardd.assurance import levels
+from cardd.badges.admission import admit
+from cardd.badges.model import Badge, Holder
+from cardd.errors import Code, Refused
+from cardd.kms import messages as m
+from cardd.kms.core import Core
+from cardd.kms.ports import Client, Purpose, Right
+from cardd.kms.presences import assert_presence, new_presence
+from cardd.kms.procedures import tap as card
+from cardd.kms.procedures.guard import guarded
+from cardd.kms.procedures.ports import Driven
+from cardd.kms.rights import require, require_audiences
+from cardd.kms.views import claims
+
+
+def begin(core: Core, client: Client, request: m.Tap) -> Driven[m.Outcome]:
+    """Return the procedure for a badge that may be used; Refused before the card is asked."""
+    require(client, Right.TAP)
+    require_audiences(client, request.requests)
+    badge, _ = _admitted(core, request)
+    return _tap(core, client, request, badge)
+
+
+def _tap(core: Core, client: Client, request: m.Tap, badge: Badge) -> Driven[m.Outcome]:
+    key = core.keys.derive(Purpose.AUTHENTICATE, badge)
+    yield from guarded(card.tap(badge, key))
+    return _conclude(core, client, request)
+
+
+def _conclude(core: Core, client: Client, request: m.Tap) -> m.Authenticated:
+    """Look again, since the badge may have been revoked meanwhile; then open, sign and answer."""
+    with core.registry.atomically():
+        badge, holder = _admitted(core, request)
+        record = new_presence(core, client, badge, holder)
+        sid = record.sid if request.presence else None
+        core.audit.record(
+            "tap.succeeded", client=client.name, badge=badge.id, holder=holder.id, sid=sid
+        )
+        assertions = assert_presence(core, record, request.requests, sid)
+        if request.presence:
+            core.registry.add_presence(record)
+    return m.Authenticated(
+        holder=claims(holder),
+        badge=badge.id,
+        acr=record.acr,
+        amr=record.amr,
+        auth_time=record.auth_time,
+        sid=sid,
+        expires_at=record.expires_at if request.presence else None,
+        assertions=assertions,
+    )
+
+
+def _admitted(core: Core, request: m.Tap) -> tuple[Badge, Holder]:
+    found = core.registry.badge_and_holder(request.uid)
+    if found is None:
+        raise Refused(
+            Code.BADGE_UNKNOWN,
+            "this badge is not in the registry; have it encoded at the badge desk",
+        )
+    badge, holder = found
+    admitted = admit(badge, holder, core.now())
+    if request.expect_holder is not None and admitted.id != request.expect_holder:
+        raise Refused(Code.WRONG_PERSON, "this badge belongs to somebody else than was asked for")
+    for wanted in request.requests:
+        levels.require(levels.Acr.ONE_FACTOR, wanted.minimum_acr)
+    return badge, admitted
