@@ -15,8 +15,8 @@ import collections
 import ctypes
 import fcntl
 import os
-import shutil
 import select
+import shutil
 import signal
 import socket
 import struct
