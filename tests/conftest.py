@@ -6,6 +6,8 @@ import pytest
 
 from scripts.private_pcscd import PrivatePcscd, enter_namespace
 
+pytest_plugins = ["tests.budget"]
+
 
 @pytest.fixture(scope="session")
 def _pcscd() -> Iterator[PrivatePcscd]:

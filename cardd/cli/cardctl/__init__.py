@@ -1,0 +1,1 @@
+"""cardctl: what people and scripts ask of cardd."""
