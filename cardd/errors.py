@@ -68,6 +68,7 @@ class StartCode(StrEnum):
     KEYSTORE_PERMISSIONS = "keystore_permissions"
     KEYSTORE_UNAVAILABLE = "keystore_unavailable"
     REGISTRY_NOT_FOUND = "registry_not_found"
+    REGISTRY_EXISTS = "registry_exists"
     REGISTRY_VERSION = "registry_version"
     REGISTRY_UNAVAILABLE = "registry_unavailable"
     AUDIT_DAMAGED = "audit_damaged"

@@ -1,0 +1,209 @@
+"""Kept connections, one per thread, and the transactions on them.
+
+A connection stays in autocommit: a call outside `atomically` is its own transaction, and the
+statements that begin and end a longer one are given explicitly, as the database wants them.
+"""
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from cardd.errors import Code, KmsUnavailable, Refused
+
+Taken = TypeVar("Taken")
+Parameters = dict[str, Any]
+
+_CLOSE_WAIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database as the registry needs it: what differs between SQLite and PostgreSQL.
+
+    `begin` starts a transaction that will write. `explain` says in a sentence what an error means
+    and what to do, without parameters. `check` raises KmsUnavailable where the connections kept so
+    far no longer lead to the registry.
+    """
+
+    engine: Engine
+    begin: str
+    explain: Callable[[SQLAlchemyError], str]
+    check: Callable[[], None]
+
+
+class _Kept:
+    """The connection of one thread. It is closed when the thread has ended."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.close = weakref.finalize(self, _close, connection)
+        self.lock = threading.RLock()
+        self.depth = 0
+        self.doomed = False
+
+
+def _close(connection: Connection) -> None:
+    with suppress(SQLAlchemyError):
+        connection.close()
+
+
+class Connections:
+    """Runs statements on the kept connection of the calling thread. Thread-safe.
+
+    Raises KmsUnavailable where the database cannot be used; sqlalchemy.exc.IntegrityError where a
+    change breaks a constraint.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._local = threading.local()
+        self._all: weakref.WeakSet[_Kept] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def rows(self, statement: Select[Any], parameters: Parameters) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return self._run(statement, parameters, _all_rows)
+
+    def change(self, statement: Executable, parameters: Parameters) -> int:
+        """Insert, update or delete; return the number of rows."""
+        return self._run(statement, parameters, _row_count)
+
+    def check(self) -> None:
+        """Raise KmsUnavailable where the kept connections no longer lead to the registry."""
+        self._database.check()
+
+    @contextmanager
+    def atomically(self) -> Iterator[None]:
+        """Make the calls inside one transaction. Inside another it joins it: as a savepoint."""
+        kept = self._kept()
+        with kept.lock:
+            if kept.depth:
+                yield from self._nested(kept)
+            else:
+                yield from self._outermost(kept)
+
+    def close(self) -> None:
+        """Close every connection. A later call raises KmsUnavailable; closing again is no error."""
+        with self._lock:
+            self._closed = True
+            everything = list(self._all)
+        for kept in everything:
+            if kept.lock.acquire(timeout=_CLOSE_WAIT_S):
+                try:
+                    kept.close()
+                finally:
+                    kept.lock.release()
+        self._database.engine.dispose()
+
+    def _run(
+        self,
+        statement: Executable,
+        parameters: Parameters,
+        take: Callable[[CursorResult[Any]], Taken],
+    ) -> Taken:
+        kept = self._kept()
+        with kept.lock:
+            if kept.doomed:
+                raise _lost()
+            try:
+                return take(kept.connection.execute(statement, parameters))
+            except IntegrityError:
+                raise
+            except SQLAlchemyError as error:
+                raise self._failed(kept, error) from None
+            except UnicodeEncodeError:
+                raise Refused(
+                    Code.INVALID_REQUEST, "a text in the request is not Unicode; correct it"
+                ) from None
+
+    def _kept(self) -> _Kept:
+        kept: _Kept | None = getattr(self._local, "kept", None)
+        if kept is None or not kept.close.alive:
+            kept = self._local.kept = self._open()
+        return kept
+
+    def _open(self) -> _Kept:
+        try:
+            connection = self._database.engine.connect()
+        except SQLAlchemyError as error:
+            raise KmsUnavailable(self._database.explain(error)) from None
+        kept = _Kept(connection)
+        with self._lock:
+            self._all.add(kept)
+            closed = self._closed
+        if closed:
+            kept.close()
+            raise KmsUnavailable("the registry is closed: this process is stopping")
+        return kept
+
+    def _failed(self, kept: _Kept, error: SQLAlchemyError) -> KmsUnavailable:
+        """Give up the connection, or the transaction it is in: neither is to be trusted now."""
+        if kept.depth:
+            kept.doomed = True
+        else:
+            kept.close()
+        return KmsUnavailable(self._database.explain(error))
+
+    def _say(self, kept: _Kept, sql: str) -> None:
+        if kept.doomed:
+            raise _lost()
+        try:
+            kept.connection.exec_driver_sql(sql)
+        except SQLAlchemyError as error:
+            raise self._failed(kept, error) from None
+
+    def _outermost(self, kept: _Kept) -> Iterator[None]:
+        self._say(kept, self._database.begin)
+        kept.depth = 1
+        try:
+            yield
+            self._say(kept, "COMMIT")
+        except BaseException:
+            self._roll_back(kept)
+            raise
+        finally:
+            kept.depth = 0
+            kept.doomed = False
+
+    def _roll_back(self, kept: _Kept) -> None:
+        if not kept.doomed:
+            with suppress(KmsUnavailable):
+                self._say(kept, "ROLLBACK")
+        if kept.doomed:
+            kept.close()
+
+    def _nested(self, kept: _Kept) -> Iterator[None]:
+        name = f"cardd_{kept.depth}"
+        self._say(kept, f"SAVEPOINT {name}")
+        kept.depth += 1
+        try:
+            yield
+        except BaseException:
+            if not kept.doomed:
+                self._say(kept, f"ROLLBACK TO SAVEPOINT {name}")
+            raise
+        else:
+            self._say(kept, f"RELEASE SAVEPOINT {name}")
+        finally:
+            kept.depth -= 1
+
+
+def _all_rows(result: CursorResult[Any]) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in result.fetchall()]
+
+
+def _row_count(result: CursorResult[Any]) -> int:
+    return result.rowcount
+
+
+def _lost() -> KmsUnavailable:
+    return KmsUnavailable(
+        "the registry failed within this transaction, and nothing of it is stored; try again"
+    )

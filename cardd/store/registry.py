@@ -1,0 +1,227 @@
+"""The registry: what kms.ports.Registry promises, on an SQL database."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
+
+from cardd.assurance.presence import PresenceRecord
+from cardd.badges.model import Badge, Holder
+from cardd.errors import KmsUnavailable
+from cardd.kms.messages import Page
+from cardd.kms.ports import Journal
+from cardd.store import rows, search, tables
+from cardd.store.connections import Connections, Database, Parameters
+from cardd.store.entities import Entities
+from cardd.store.schema import VERSION
+from cardd.store.sealing import RowSealer
+
+_h, _b, _p, _j = tables.holder.c, tables.badge.c, tables.presence.c, tables.journal.c
+BadgeAndHolder = tuple[Badge, Holder | None]
+
+
+class SqlRegistry:
+    """People, badges, presences and journals in an SQL database. Thread-safe.
+
+    Implements cardd.kms.ports.Registry, whose docstrings say what each method does. Every thread
+    keeps its own connection until it ends or `close` is called.
+    """
+
+    def __init__(self, database: Database, sealer: RowSealer) -> None:
+        self._connections = Connections(database)
+        self._holders = Entities(rows.HOLDER, sealer, self._connections)
+        self._badges = Entities(rows.BADGE, sealer, self._connections)
+        self._presences = Entities(rows.PRESENCE, sealer, self._connections)
+        self._journals = Entities(rows.JOURNAL, sealer, self._connections)
+        self._build_look_ups()
+        self._build_lists()
+
+    def _build_look_ups(self) -> None:
+        self._holder_by_id = self._holders.by(_h.id)
+        self._holder_by_staff_number = self._holders.by(_h.staff_number)
+        self._badge_by_id = self._badges.by(_b.id)
+        self._badge_by_number = self._badges.by(_b.number)
+        self._badge_by_uid = self._badges.by(_b.uid)
+        self._badges_by_holder = self._badges.by(_b.holder_id).order_by(_b.number)
+        self._presence_by_sid = self._presences.by(_p.sid)
+        self._open_by_badge = (
+            self._presences.by(_p.badge_id).where(_p.ended_at.is_(None)).order_by(_p.sid)
+        )
+        self._journal_by_uid = self._journals.by(_j.uid)
+
+    def _build_lists(self) -> None:
+        both = select(*self._badges.columns, *self._holders.columns).select_from(
+            tables.badge.outerjoin(tables.holder)
+        )
+        self._both_by_uid = both.where(_b.uid == bindparam("uid"))
+        self._holder_pages = _pages(
+            select(*self._holders.columns), _h.staff_number, _contains(_h.search, "q")
+        )
+        self._badge_pages = _pages(
+            both,
+            _b.number,
+            or_(
+                _contains(_b.search, "q"),
+                _contains(_b.search, "compact"),
+                _contains(_h.search, "q"),
+            ),
+        )
+
+    def atomically(self) -> AbstractContextManager[None]:
+        """Make the calls inside a `with` block one transaction of this thread.
+
+        An inner block is a part of the outer one: where it raises, what it did is undone, and the
+        outer one decides on the rest.
+        """
+        return self._connections.atomically()
+
+    def close(self) -> None:
+        """Close all connections; later calls raise KmsUnavailable."""
+        self._connections.close()
+
+    def ping(self) -> None:
+        """Raise KmsUnavailable where the database cannot be used."""
+        self._connections.check()
+        if [row[0] for row in self._connections.rows(VERSION, {})] != [tables.SCHEMA_VERSION]:
+            raise KmsUnavailable(
+                "the registry has another schema version than this program; restart this service"
+            )
+
+    def add_holder(self, holder: Holder) -> None:
+        """Insert; `conflict` where the id or staff number is taken."""
+        self._holders.add(holder)
+
+    def put_holder(self, holder: Holder) -> Holder:
+        """Replace."""
+        return self._holders.put(holder)
+
+    def holder(self, holder_id: str) -> Holder | None:
+        """Find by id."""
+        return self._holders.one(self._holder_by_id, _h.id, holder_id)
+
+    def holder_by_staff_number(self, staff_number: str) -> Holder | None:
+        """Find by staff number."""
+        return self._holders.one(self._holder_by_staff_number, _h.staff_number, staff_number)
+
+    def holders(self, page: Page) -> tuple[list[Holder], str | None]:
+        """List by staff number; `q` matches names and staff numbers, without case or accents."""
+        found = self._page(self._holder_pages, page, "holders")
+        items = [self._holders.read(row) for row in found[: page.limit]]
+        more = len(found) > page.limit
+        return items, search.cursor_after("holders", items[-1].staff_number) if more else None
+
+    def add_badge(self, badge: Badge) -> None:
+        """Insert; `conflict` where the id, number or UID is taken, or its holder is unknown."""
+        self._badges.add(badge)
+
+    def put_badge(self, badge: Badge) -> Badge:
+        """Replace."""
+        return self._badges.put(badge)
+
+    def badge(self, badge_id: str) -> Badge | None:
+        """Find by id."""
+        return self._badges.one(self._badge_by_id, _b.id, badge_id)
+
+    def badge_by_number(self, number: str) -> Badge | None:
+        """Find by printed number."""
+        return self._badges.one(self._badge_by_number, _b.number, number)
+
+    def badge_by_uid(self, uid: bytes) -> Badge | None:
+        """Find by UID."""
+        return self._badges.one(self._badge_by_uid, _b.uid, uid)
+
+    def badge_and_holder(self, uid: bytes) -> BadgeAndHolder | None:
+        """Find a badge by UID together with its holder, in one query: the tap's look-up."""
+        found = self._connections.rows(self._both_by_uid, {"uid": uid})
+        if not found:
+            return None
+        badge, holder = self._both(found[0])
+        if badge.uid != uid:
+            self._badges.refuse(found[0])
+        return badge, holder
+
+    def badges_of(self, holder_id: str) -> list[Badge]:
+        """List a holder's badges, by number."""
+        return self._badges.all(self._badges_by_holder, _b.holder_id, holder_id)
+
+    def badges(self, page: Page) -> tuple[list[BadgeAndHolder], str | None]:
+        """List by number; `q` matches numbers, UIDs and holders' names and staff numbers."""
+        found = self._page(self._badge_pages, page, "badges")
+        items = [self._both(row) for row in found[: page.limit]]
+        more = len(found) > page.limit
+        return items, search.cursor_after("badges", items[-1][0].number) if more else None
+
+    def add_presence(self, presence: PresenceRecord) -> None:
+        """Insert; `conflict` where the sid is taken, or its holder or badge is unknown."""
+        self._presences.add(presence)
+
+    def put_presence(self, presence: PresenceRecord) -> PresenceRecord:
+        """Replace."""
+        return self._presences.put(presence)
+
+    def presence(self, sid: str) -> PresenceRecord | None:
+        """Find by sid."""
+        return self._presences.one(self._presence_by_sid, _p.sid, sid)
+
+    def open_presences_of_badge(self, badge_id: str) -> list[PresenceRecord]:
+        """List those that are not ended."""
+        return self._presences.all(self._open_by_badge, _p.badge_id, badge_id)
+
+    def journal(self, uid: bytes) -> Journal | None:
+        """Find by UID."""
+        return self._journals.one(self._journal_by_uid, _j.uid, uid)
+
+    def put_journal(self, journal: Journal) -> Journal:
+        """Insert where `version` is 1, else replace; return it with the next version.
+
+        So the first one that is stored has version 2, and a second one that begins at 1 for the
+        same UID is refused (`conflict`): two stations do not encode one badge.
+        """
+        if journal.version == 1:
+            return self._journals.put_first(journal)
+        return self._journals.put(journal)
+
+    def drop_journal(self, uid: bytes) -> None:
+        """Delete; none is no error."""
+        self._journals.drop(uid)
+
+    def _both(self, row: Sequence[Any]) -> BadgeAndHolder:
+        """Return badge and holder of a joined row, which must belong together."""
+        own, other = row[: self._badges.width], row[self._badges.width :]
+        badge = self._badges.read(own)
+        holder = None if other[0] is None else self._holders.read(other)
+        if badge.holder_id != (holder.id if holder else None):
+            self._badges.refuse(own)
+        return badge, holder
+
+    def _page(
+        self, pages: dict[tuple[bool, bool], Select[Any]], page: Page, listing: str
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a page, and one more where another page follows."""
+        parameters: Parameters = {"look_ahead": page.limit + 1}
+        if page.cursor is not None:
+            parameters["after"] = search.key_before(listing, page.cursor)
+        if page.q:
+            parameters["q"] = search.pattern(page.q)
+            parameters["compact"] = search.compact_pattern(page.q)
+        statement = pages[page.cursor is not None, bool(page.q)]
+        return self._connections.rows(statement, parameters)
+
+
+def _contains(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    return column.like(bindparam(name), escape=search.ESCAPE)
+
+
+def _pages(
+    query: Select[Any], key: ColumnElement[Any], matches: ColumnElement[bool]
+) -> dict[tuple[bool, bool], Select[Any]]:
+    """Build the queries of a list, by whether they go on after a cursor and whether they search."""
+    ordered = query.order_by(key).limit(bindparam("look_ahead"))
+    onward = ordered.where(key > bindparam("after"))
+    return {
+        (False, False): ordered,
+        (True, False): onward,
+        (False, True): ordered.where(matches),
+        (True, True): onward.where(matches),
+    }

@@ -1,0 +1,66 @@
+"""The row that says which version the tables have, and whose keystore seals them."""
+
+from typing import Any
+
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from cardd.errors import KmsUnavailable, Refused, StartCode, StartError
+from cardd.store.connections import Database
+from cardd.store.sealing import RowSealer, TableSeal
+from cardd.store.tables import SCHEMA_VERSION, schema_version
+
+VERSION = select(*schema_version.columns)
+
+
+def first_row(sealer: RowSealer) -> dict[str, Any]:
+    """Return the schema row of a new registry, sealed."""
+    generation, mac = TableSeal(schema_version, sealer).seal([SCHEMA_VERSION])
+    return {"version": SCHEMA_VERSION, "mac_generation": generation, "mac": mac}
+
+
+def require(database: Database, sealer: RowSealer, name: str) -> None:
+    """Return where this program and this keystore can use the database.
+
+    Raises StartError: `registry_version`, or `registry_unavailable` where it is no registry, is
+    damaged, or is sealed under another keystore.
+    """
+    try:
+        rows = _rows(database)
+    except SQLAlchemyError as error:
+        raise StartError(StartCode.REGISTRY_UNAVAILABLE, database.explain(error)) from None
+    if len(rows) != 1:
+        raise StartError(
+            StartCode.REGISTRY_UNAVAILABLE,
+            f"{name} is not a registry of cardd; correct kms.registry in the configuration",
+        )
+    if rows[0][0] != SCHEMA_VERSION:
+        raise StartError(
+            StartCode.REGISTRY_VERSION,
+            f"the registry {name} has schema version {rows[0][0]!r}, and this program needs "
+            f"{SCHEMA_VERSION}; install the cardd that wrote it, or restore its own backup",
+            found=rows[0][0],
+            needed=SCHEMA_VERSION,
+        )
+    _require_seal(rows[0], sealer, name)
+
+
+def _rows(database: Database) -> list[tuple[Any, ...]]:
+    with database.engine.connect() as connection:
+        if not inspect(connection).has_table(schema_version.name):
+            return []
+        return [tuple(row) for row in connection.execute(VERSION)]
+
+
+def _require_seal(row: tuple[Any, ...], sealer: RowSealer, name: str) -> None:
+    try:
+        TableSeal(schema_version, sealer).check(row)
+    except KmsUnavailable:
+        # Masters that do not answer yet are no reason not to start: each read checks its row.
+        return
+    except Refused:
+        raise StartError(
+            StartCode.REGISTRY_UNAVAILABLE,
+            f"the registry {name} was made with another keystore, or was altered; use the "
+            "keystore and the registry that belong together",
+        ) from None
