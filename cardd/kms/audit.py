@@ -1,0 +1,147 @@
+"""The record of what the KMS did: a hash-chained file of JSON lines, written before the answer.
+
+What it finds: any line changed, removed, inserted or moved. What it cannot find alone: whole lines
+cut off its end, which a later checkpoint elsewhere must show.
+"""
+
+import os
+import stat
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from cardd.clock import Clock
+from cardd.errors import KmsUnavailable, StartCode, StartError
+from cardd.kms import audit_lines
+from cardd.kms.audit_lines import GENESIS, Head
+from cardd.kms.audit_storage import LineFile, damaged, open_alone, read_tail
+
+GROUP_DELAY_S = 0.05  # half of the 100 ms within which a line reaches the disk
+_RETRY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class AuditFile:
+    """Implements `Audit`. Thread-safe; the file is this process's until `close`."""
+
+    def __init__(self, file: LineFile, head: Head, clock: Clock) -> None:
+        self._file = file
+        self._head = head
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._written = threading.Event()
+        self._stopping = threading.Event()
+        self._syncer = threading.Thread(target=self._sync_groups, name="audit-sync", daemon=True)
+        self._syncer.start()
+
+    def record(self, event: str, *, durable: bool = False, **facts: Any) -> None:
+        """Append a line; sync it first where `durable`, else with others within 100 ms.
+
+        Facts are strings, integers, booleans, None, or bytes (written in hexadecimal). Raises
+        TypeError for any other, a Secret above all; KmsUnavailable where the line cannot be
+        written, which leaves the chain as it was.
+        """
+        with self._lock:
+            line, head = audit_lines.write(self._head, self._clock.now(), event, facts)
+            try:
+                self._file.append(line, durable=durable)
+            except OSError as error:
+                raise KmsUnavailable(
+                    f"the audit cannot be written: {error.strerror}; nothing is done without it: "
+                    "check the disk"
+                ) from error
+            self._head = head
+        if not durable:
+            self._written.set()
+
+    def close(self) -> None:
+        """Sync what is left and let the file go. Raises OSError where the last sync fails."""
+        self._stopping.set()
+        self._written.set()
+        self._syncer.join()
+        with self._lock:
+            try:
+                self._file.sync()
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _sync_groups(self) -> None:
+        failing = False
+        while self._written.wait() and not self._stopping.wait(GROUP_DELAY_S):
+            self._written.clear()
+            try:
+                with self._lock:
+                    self._file.sync()
+            except OSError as error:
+                if not failing:
+                    _log.error("audit.sync_failed", error=error.strerror)
+                failing = True
+                self._stopping.wait(_RETRY_S)
+                self._written.set()
+            else:
+                failing = False
+
+
+def open_audit(path: Path, clock: Clock) -> AuditFile:
+    """Open the audit file, or begin one, as its only writer.
+
+    The end of the chain is verified. The torn line of a power cut, which nobody was answered for
+    once it had to be durable, is replaced by a line `audit.recovered` that shows it.
+    Raises StartError: `audit_damaged`, `audit_unavailable`.
+    """
+    descriptor = open_alone(path)
+    try:
+        tail = read_tail(path, descriptor)
+        file = LineFile(path, descriptor, tail.end)
+        head = tail.head
+        if tail.torn:
+            line, head = audit_lines.write(head, clock.now(), "audit.recovered", tail.description())
+            file.recover(line)
+    except OSError as error:
+        os.close(descriptor)
+        raise StartError(
+            StartCode.AUDIT_UNAVAILABLE,
+            f"the audit file {path} cannot be recovered: {error.strerror}; check the disk",
+        ) from error
+    except StartError:
+        os.close(descriptor)
+        raise
+    return AuditFile(file, head, clock)
+
+
+def verify(path: Path) -> int:
+    """Verify a whole audit file, from its first line, and return how many lines it has.
+
+    Raises StartError: `audit_damaged`, whose message and `line` name the first line that does not
+    verify; `audit_unavailable` where the file cannot be read.
+    """
+    head = GENESIS
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise damaged(path, None, "it is not a file")
+            for line in audit_lines.lines(file):
+                head = audit_lines.follow(line, head)
+    except ValueError as error:
+        raise damaged(path, head.seq + 1, str(error)) from None
+    except OSError as error:
+        raise StartError(
+            StartCode.AUDIT_UNAVAILABLE, f"the audit file {path} cannot be read: {error.strerror}"
+        ) from error
+    return head.seq

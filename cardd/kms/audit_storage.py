@@ -1,0 +1,206 @@
+"""The audit file on disk: one writer, whole lines or nothing, recovered after a power cut."""
+
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardd.errors import KmsUnavailable, StartCode, StartError
+from cardd.kms.audit_lines import GENESIS, MAXIMUM_LINE, Head, follow
+
+TAIL_BYTES = 262_144
+_SHOWN_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Where the whole lines of a file end, and what was left after them by a power cut."""
+
+    head: Head
+    end: int
+    torn: bytes
+
+    def description(self) -> Mapping[str, object]:
+        """Return the facts that the recovery is recorded with, so that what is cut is not lost."""
+        return {
+            "removed_bytes": len(self.torn),
+            "removed_sha256": hashlib.sha256(self.torn).hexdigest(),
+            "removed_start": self.torn[:_SHOWN_BYTES],
+        }
+
+
+class LineFile:
+    """A file that this process alone writes. Not thread-safe: its owner holds a lock.
+
+    `append` leaves the file as it was where it fails; where even that fails, the next call begins
+    by putting it right. Lines not yet synced are kept in memory until they are, because after a
+    failed sync the system forgets that it still had to write them.
+    """
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        opened = os.fstat(descriptor)
+        self._identity = (opened.st_dev, opened.st_ino)
+        self._size = size
+        self._unsynced = bytearray()
+        self._overhang = False
+        self._sync_failed = False
+
+    def append(self, line: bytes, *, durable: bool) -> None:
+        """Write a line at the end, and sync it where it must be `durable`.
+
+        Raises OSError where the system refuses, KmsUnavailable where somebody else changed,
+        replaced or removed the file; the line is then not in it.
+        """
+        self._restore()
+        self._require_untouched()
+        self._overhang = True
+        try:
+            self._write(line, self._size)
+            if durable:
+                self._sync_descriptor()
+        except OSError:
+            with suppress(OSError):
+                self._restore()
+            raise
+        self._overhang = False
+        self._size += len(line)
+        if durable:
+            self._unsynced.clear()
+        else:
+            self._unsynced += line
+
+    def sync(self) -> None:
+        """Put all lines on the disk; raise OSError where it cannot."""
+        self._restore()
+        if self._unsynced:
+            self._sync_descriptor()
+            self._unsynced.clear()
+
+    def recover(self, line: bytes) -> None:
+        """Write `line` over the torn end that it describes; a crash here leaves a torn end again."""
+        self._write(line, self._size)
+        self._size += len(line)
+        os.ftruncate(self._descriptor, self._size)
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Let another process write the file."""
+        os.close(self._descriptor)
+
+    def _restore(self) -> None:
+        if self._overhang:
+            os.ftruncate(self._descriptor, self._size)
+            self._overhang = False
+        if self._sync_failed:
+            self._write(self._unsynced, self._size - len(self._unsynced))
+            os.fdatasync(self._descriptor)
+            self._sync_failed = False
+            self._unsynced.clear()
+
+    def _require_untouched(self) -> None:
+        found = self._path.stat()
+        if (found.st_dev, found.st_ino) != self._identity or found.st_size != self._size:
+            raise KmsUnavailable(
+                f"another program changed or replaced the audit file {self._path}; find out why, "
+                "and restart"
+            )
+
+    def _write(self, content: bytes | bytearray, offset: int) -> None:
+        view = memoryview(content)
+        while view:
+            written = os.pwrite(self._descriptor, view, offset)
+            view = view[written:]
+            offset += written
+
+    def _sync_descriptor(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError:
+            self._sync_failed = True
+            raise
+
+
+def open_alone(path: Path) -> int:
+    """Open or create the file (mode 0600) and lock out other writers; return its descriptor.
+
+    Raises StartError (`audit_unavailable`).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise _unavailable(path, f"{error.strerror}; check kms.audit") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _unavailable(path, "it is not a file")
+        _sync_folder(path.parent)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise _unavailable(path, "another process writes it; each needs its own") from None
+    except OSError as error:
+        os.close(descriptor)
+        raise _unavailable(path, f"{error.strerror}; check kms.audit") from error
+    except StartError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_tail(path: Path, descriptor: int) -> Tail:
+    """Verify the last 256 KiB of the chain and find a torn end.
+
+    A power cut leaves the start of a line, or zeros, after the last newline. Anything else that
+    does not verify is damage: StartError (`audit_damaged`).
+    """
+    try:
+        size = os.fstat(descriptor).st_size
+        start = max(0, size - TAIL_BYTES)
+        window = os.pread(descriptor, TAIL_BYTES, start)
+    except OSError as error:
+        raise _unavailable(path, f"{error.strerror}; check the disk") from error
+    whole, newline, torn = window.rpartition(b"\n")
+    if len(torn.rstrip(b"\0")) > MAXIMUM_LINE or (start and not newline):
+        raise damaged(path, None, "its end is no audit line")
+    lines = whole.split(b"\n") if newline else []
+    head: Head | None = GENESIS
+    if start:
+        lines, head = lines[1:], None  # the window begins within a line
+    for line in lines:
+        try:
+            head = follow(line, head)
+        except ValueError as error:
+            raise damaged(path, head.seq + 1 if head else None, str(error)) from None
+    if head is None:
+        raise damaged(path, None, "its end is no audit line")
+    return Tail(head, size - len(torn), torn)
+
+
+def damaged(path: Path, line: int | None, reason: str) -> StartError:
+    """Return the error for a chain that is broken, naming the line where that is known."""
+    where = f"line {line} of the audit file {path}" if line else f"the audit file {path}"
+    return StartError(
+        StartCode.AUDIT_DAMAGED,
+        f"{where} does not verify: {reason}; keep the file as evidence, and move it away to begin "
+        "a new one",
+        line=line,
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unavailable(path: Path, reason: str) -> StartError:
+    return StartError(
+        StartCode.AUDIT_UNAVAILABLE, f"the audit file {path} cannot be used: {reason}"
+    )
