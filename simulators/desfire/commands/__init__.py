@@ -1,0 +1,1 @@
+"""The commands of the chip, one module per subject, and the table that names them all."""

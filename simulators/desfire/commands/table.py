@@ -1,0 +1,42 @@
+"""The command table: instruction byte to protection and handler."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from simulators.desfire.activation import Activation
+from simulators.desfire.chip import Product
+from simulators.desfire.messaging import Mode, Protection
+
+Plan = Callable[[Activation, bytes], Protection]
+"""Says how a command is protected, from its first frame; raises Refusal to refuse it early."""
+
+Handler = Callable[[Activation, bytes], bytes]
+"""Carries a command out on bare parameters and returns the bare answer, or raises Refusal."""
+
+BOTH = frozenset(Product)
+
+PLAIN = Protection(Mode.PLAIN, Mode.PLAIN)
+MACED = Protection()
+
+
+def always(protection: Protection) -> Plan:
+    """Return the plan of a command that is protected in one way."""
+    return lambda _activation, _parameters: protection
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One entry of the table.
+
+    `first_frames` are the lengths of answer frames that the chip cuts short (GetVersion).
+    `long_frames` marks the commands that use ISO 14443-4 chaining instead of AF frames.
+    """
+
+    handler: Handler
+    plan: Plan = field(default=always(MACED))
+    first_frames: tuple[int, ...] = ()
+    long_frames: bool = False
+    products: frozenset[Product] = BOTH
+
+
+Table = Mapping[int, Command]

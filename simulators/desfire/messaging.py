@@ -1,0 +1,203 @@
+"""Secure messaging, card end: what protects a command and its answer under each authentication.
+
+The three mechanisms share one shape: `request_bytes` (how long the parameters are on the wire),
+`open` (check and decipher them), `seal` (protect the answer).
+"""
+
+import hmac
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from simulators.desfire.crypto import Cipher, cmac, crc32, pad_00, pad_80
+from simulators.desfire.status import Refusal, Status
+
+MAC_BYTES = 8
+CRC_BYTES = 4
+LAST_COUNTER = 0xFFFF
+
+
+class Mode(IntEnum):
+    """A communication mode; the values are those of a file's settings."""
+
+    PLAIN = 0
+    MAC = 1
+    FULL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """How one command is protected.
+
+    `header` counts the parameter bytes that are never enciphered, `length` the bytes that follow
+    when they are known beforehand, `trailer` the bytes that come after the command's CRC (only
+    ChangeKey has them). `carries_data` is true where EV1 puts a MAC on the request.
+    `unknown_length` says that the reader does not know how long the answer is.
+    """
+
+    request: Mode = Mode.MAC
+    response: Mode = Mode.MAC
+    header: int = 0
+    length: int | None = None
+    trailer: int = 0
+    carries_data: bool = False
+    unknown_length: bool = False
+
+
+class Messaging(Protocol):
+    """Protects the commands of one state of authentication."""
+
+    @property
+    def key_number(self) -> int | None:
+        """The key that the session was opened with, None without a session."""
+
+    def request_bytes(self, protection: Protection) -> int | None:
+        """Return the length of the protected parameters; None where only the command knows it."""
+
+    def open(self, ins: int, parameters: bytes, protection: Protection) -> bytes:
+        """Return the bare parameters; raise Refusal when they are not authentic."""
+
+    def seal(self, answer: bytes, protection: Protection) -> bytes:
+        """Return a good answer as it goes to the reader."""
+
+
+class Unprotected:
+    """No session: everything in clear."""
+
+    key_number: int | None = None
+
+    def request_bytes(self, protection: Protection) -> int | None:
+        """Return header and data."""
+        return None if protection.length is None else protection.header + protection.length
+
+    def open(self, ins: int, parameters: bytes, protection: Protection) -> bytes:  # noqa: ARG002
+        """Return the parameters as they came."""
+        return parameters
+
+    def seal(self, answer: bytes, protection: Protection) -> bytes:  # noqa: ARG002
+        """Return the answer as it is."""
+        return answer
+
+
+class Ev1Session:
+    """EV1 messaging: one IV runs through every CMAC and every cryptogram of the session."""
+
+    def __init__(self, key_number: int, cipher: Cipher) -> None:
+        self.key_number: int | None = key_number
+        self._cipher = cipher
+        self._iv = cipher.zero_iv
+
+    def request_bytes(self, protection: Protection) -> int | None:
+        """Return header, data and MAC, or header and cryptogram."""
+        if protection.length is None:
+            return None
+        length = protection.length
+        if protection.request is Mode.FULL:
+            plain = length + CRC_BYTES + protection.trailer
+            return protection.header + len(pad_00(bytes(plain), self._cipher.block_bytes))
+        return protection.header + length + (MAC_BYTES if _has_request_mac(protection) else 0)
+
+    def open(self, ins: int, parameters: bytes, protection: Protection) -> bytes:
+        """Check the MAC or the CRC, and move the IV on."""
+        if protection.request is Mode.FULL:
+            return self._decipher(ins, parameters, protection)
+        body, mac = parameters, None
+        if _has_request_mac(protection):
+            body, mac = parameters[:-MAC_BYTES], parameters[-MAC_BYTES:]
+        expected = self._mac(bytes((ins,)) + body)
+        if mac is not None and not hmac.compare_digest(mac, expected):
+            raise Refusal(Status.INTEGRITY)
+        return body
+
+    def _decipher(self, ins: int, parameters: bytes, protection: Protection) -> bytes:
+        header, cryptogram = parameters[: protection.header], parameters[protection.header :]
+        plain = self._cipher.decrypt(cryptogram, self._iv)
+        self._iv = cryptogram[-self._cipher.block_bytes :]
+        length = protection.length or 0
+        data, rest = plain[:length], plain[length:]
+        end = CRC_BYTES + protection.trailer
+        crc, trailer, padding = rest[:CRC_BYTES], rest[CRC_BYTES:end], rest[end:]
+        if crc != crc32(bytes((ins,)) + header + data) or any(padding):
+            raise Refusal(Status.INTEGRITY)
+        return header + data + trailer
+
+    def seal(self, answer: bytes, protection: Protection) -> bytes:
+        """Append the CMAC, or encipher the answer with its CRC."""
+        status = bytes((Status.OK,))
+        if protection.response is not Mode.FULL or not answer:
+            return answer + self._mac(answer + status)
+        plain = answer + crc32(answer + status)
+        # mem: 80-padding where the reader asked "to the end" and cannot know the length.
+        pad = pad_80 if protection.unknown_length else pad_00
+        cryptogram = self._cipher.encrypt(pad(plain, self._cipher.block_bytes), self._iv)
+        self._iv = cryptogram[-self._cipher.block_bytes :]
+        return cryptogram
+
+    def _mac(self, message: bytes) -> bytes:
+        self._iv = cmac(self._cipher, message, self._iv)
+        return self._iv[:MAC_BYTES]
+
+
+def _has_request_mac(protection: Protection) -> bool:
+    return protection.request is Mode.MAC and protection.carries_data
+
+
+class Ev2Session:
+    """EV2 messaging: a transaction identifier, a command counter, and two keys."""
+
+    def __init__(
+        self, key_number: int, ciphers: tuple[Cipher, Cipher], ti: bytes, counter: int = 0
+    ) -> None:
+        self.key_number: int | None = key_number
+        self._encipher, self._authenticate = ciphers
+        self.ti = ti
+        self.counter = counter
+
+    def request_bytes(self, protection: Protection) -> int | None:
+        """Return header, data or cryptogram, and MAC."""
+        if protection.length is None:
+            return None
+        length = protection.length + protection.trailer
+        if protection.request is Mode.PLAIN:
+            return protection.header + length
+        if protection.request is Mode.FULL:
+            length = len(pad_80(bytes(length), self._encipher.block_bytes))
+        return protection.header + length + MAC_BYTES
+
+    def open(self, ins: int, parameters: bytes, protection: Protection) -> bytes:
+        """Check the MAC and decipher; the counter moves on with the answer."""
+        if self.counter >= LAST_COUNTER:
+            raise Refusal(Status.AUTHENTICATION)
+        if protection.request is Mode.PLAIN:
+            return parameters
+        if len(parameters) < MAC_BYTES:
+            raise Refusal(Status.LENGTH)
+        body, mac = parameters[:-MAC_BYTES], parameters[-MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(ins, body)):
+            raise Refusal(Status.INTEGRITY)
+        header, cryptogram = body[: protection.header], body[protection.header :]
+        if protection.request is not Mode.FULL or not cryptogram:
+            return body
+        plain = self._encipher.decrypt(cryptogram, self._iv(b"\xa5\x5a"))
+        data = plain[: (protection.length or 0) + protection.trailer]
+        if plain != pad_80(data, self._encipher.block_bytes):
+            raise Refusal(Status.INTEGRITY)
+        return header + data
+
+    def seal(self, answer: bytes, protection: Protection) -> bytes:
+        """Move the counter on, encipher and append the MAC as the mode says."""
+        self.counter += 1
+        if protection.response is Mode.PLAIN:
+            return answer
+        if protection.response is Mode.FULL and answer:
+            padded = pad_80(answer, self._encipher.block_bytes)
+            answer = self._encipher.encrypt(padded, self._iv(b"\x5a\xa5"))
+        return answer + self._mac(Status.OK, answer)
+
+    def _iv(self, label: bytes) -> bytes:
+        seed = label + self.ti + self.counter.to_bytes(2, "little") + bytes(8)
+        return self._encipher.encrypt(seed, self._encipher.zero_iv)
+
+    def _mac(self, first: int, body: bytes) -> bytes:
+        counter = self.counter.to_bytes(2, "little")
+        return cmac(self._authenticate, bytes((first,)) + counter + self.ti + body)[1::2]

@@ -1,0 +1,104 @@
+"""A virtual DESFire card: APDUs in, APDUs out, and the chip's state in between."""
+
+import secrets
+from typing import Any
+
+from simulators.desfire import storage
+from simulators.desfire.activation import Activation, Random
+from simulators.desfire.chip import Chip, Product
+from simulators.desfire.framing import MalformedCommand, unwrap, wrap
+from simulators.desfire.interpreter import Interpreter
+
+ATR = bytes.fromhex("3B8180018080")
+ATS = bytes.fromhex("067577810280")
+CLA_READER = 0xFF
+NXP = b"\x04"
+RANDOM_UID_PREFIX = b"\x08"
+
+
+class VirtualDesfire:
+    """A virtual DESFire EV1 or EV2 with a 7-byte UID. Used by one thread at a time.
+
+    `commands` keeps every APDU that reached the card or the reader's own `FF CA`.
+    """
+
+    atr = ATR
+
+    def __init__(self, chip: Chip, rng: Random = secrets.token_bytes) -> None:
+        self._rng = rng
+        self.commands: list[bytes] = []
+        self._power(chip)
+
+    @classmethod
+    def factory(
+        cls, product: str, *, uid: bytes | None = None, rng: Random = secrets.token_bytes
+    ) -> "VirtualDesfire":
+        """Return a card as it leaves the factory. `product` is "ev1" or "ev2".
+
+        `rng` gives the UID where none is given, the batch number, RndB and TI.
+        """
+        if uid is None:
+            uid = NXP + rng(6)
+        if len(uid) != 7:
+            raise ValueError(f"a UID has 7 bytes, this one has {len(uid)}")
+        return cls(Chip.factory(Product(product), uid, rng(5)), rng)
+
+    @classmethod
+    def from_json(cls, value: object, *, rng: Random = secrets.token_bytes) -> "VirtualDesfire":
+        """Return the card of a JSON value; raise ValueError that says which field is wrong."""
+        return cls(storage.load(value), rng)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the chip keeps without power, as JSON-ready values."""
+        return storage.dump(self.chip)
+
+    @property
+    def chip(self) -> Chip:
+        """What the chip keeps without power."""
+        return self._activation.chip
+
+    @property
+    def uid(self) -> bytes:
+        """The real UID, whatever the card shows."""
+        return self.chip.uid
+
+    def power_on(self) -> None:
+        """Enter the field: no session, PICC level selected, a new random UID if it shows one."""
+        self._power(self.chip)
+
+    def power_off(self) -> None:
+        """Leave the field."""
+        self._power(self.chip)
+
+    def reset(self) -> None:
+        """Leave the field and enter it again."""
+        self._power(self.chip)
+
+    def _power(self, chip: Chip) -> None:
+        self._activation = Activation(chip, self._rng)
+        self._interpreter = Interpreter(self._activation)
+        self._shown_uid = RANDOM_UID_PREFIX + self._rng(3) if chip.random_uid else chip.uid
+
+    def transmit(self, command: bytes) -> bytes:
+        """Answer a command APDU; any bytes get a status word."""
+        self.commands.append(bytes(command))
+        if command[:1] == bytes((CLA_READER,)):
+            return self._reader_command(command)
+        try:
+            ins, data = unwrap(command)
+        except MalformedCommand as malformed:
+            return malformed.status_word.to_bytes(2)
+        return wrap(*self._interpreter.run(ins, data))
+
+    def _reader_command(self, command: bytes) -> bytes:
+        """Answer GET DATA as the reader does for a contactless card (PC/SC part 3, 3.2.2.1.3)."""
+        if len(command) != 5:
+            return b"\x67\x00"
+        values = {b"\xca\x00\x00": self._shown_uid, b"\xca\x01\x00": ATS}
+        value = values.get(bytes(command[1:4]))
+        if value is None:
+            return b"\x6a\x81"
+        asked = command[4] or len(value)
+        if asked < len(value):
+            return bytes((0x6C, len(value)))
+        return value + (b"\x90\x00" if asked == len(value) else b"\x62\x82")

@@ -1,0 +1,151 @@
+"""A chip as a JSON value, and back with every field checked."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from simulators.desfire.chip import (
+    CAPACITY_BYTES,
+    MAX_APPLICATIONS,
+    MAX_FILES,
+    MAX_KEYS,
+    PICC_AID,
+    Application,
+    Chip,
+    Product,
+    StandardFile,
+)
+from simulators.desfire.crypto import KeyType
+from simulators.desfire.keys import Key
+
+Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
+Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{2})*$", max_length=2 * CAPACITY_BYTES)]
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class StoredKey(_Strict, frozen=True):
+    """A key; `version` counts for AES alone."""
+
+    type: str
+    value: Hex
+    version: Byte
+
+
+class StoredFile(_Strict, frozen=True):
+    """A standard data file."""
+
+    number: Annotated[int, msgspec.Meta(ge=0, lt=MAX_FILES)]
+    communication: Annotated[int, msgspec.Meta(ge=0, le=3)]
+    rights: Hex
+    content: Hex
+
+
+class StoredApplication(_Strict, frozen=True):
+    """An application; `aid` in wire order."""
+
+    aid: Hex
+    settings: Byte
+    keys: Annotated[list[StoredKey], msgspec.Meta(min_length=1, max_length=MAX_KEYS)]
+    files: Annotated[list[StoredFile], msgspec.Meta(max_length=MAX_FILES)]
+
+
+class StoredChip(_Strict, frozen=True):
+    """The whole chip."""
+
+    product: Product
+    uid: Hex
+    batch: Hex
+    master: StoredKey
+    settings: Byte
+    default_key: Hex
+    default_version: Byte
+    configuration: Byte
+    applications: Annotated[list[StoredApplication], msgspec.Meta(max_length=MAX_APPLICATIONS)]
+    used_bytes: Annotated[int, msgspec.Meta(ge=0, le=CAPACITY_BYTES)]
+
+
+def dump(chip: Chip) -> dict[str, Any]:
+    """Return the chip as JSON-ready values."""
+    applications = [_dump_application(entry) for entry in chip.applications.values()]
+    stored = StoredChip(
+        chip.product,
+        chip.uid.hex().upper(),
+        chip.batch.hex().upper(),
+        _dump_key(chip.master),
+        chip.settings,
+        chip.default_key.hex().upper(),
+        chip.default_version,
+        chip.configuration,
+        applications,
+        chip.used_bytes,
+    )
+    value: dict[str, Any] = msgspec.to_builtins(stored)
+    return value
+
+
+def load(value: object) -> Chip:
+    """Return the chip of a JSON value; raise ValueError that says which field is wrong."""
+    stored = msgspec.convert(value, StoredChip)
+    applications = [_load_application(entry) for entry in stored.applications]
+    by_aid = {entry.aid: entry for entry in applications}
+    if len(by_aid) != len(applications) or PICC_AID in by_aid:
+        raise ValueError("applications: two have one AID, or one has 000000")
+    return Chip(
+        product=stored.product,
+        uid=_sized(stored.uid, 7, "uid"),
+        batch=_sized(stored.batch, 5, "batch"),
+        master=_load_key(stored.master),
+        settings=stored.settings,
+        default_key=_sized(stored.default_key, 24, "default_key"),
+        default_version=stored.default_version,
+        configuration=stored.configuration,
+        applications=by_aid,
+        used_bytes=stored.used_bytes,
+    )
+
+
+def _dump_key(key: Key) -> StoredKey:
+    return StoredKey(key.type.name, key.value.hex().upper(), key.version)
+
+
+def _load_key(stored: StoredKey) -> Key:
+    if stored.type not in KeyType.__members__:
+        raise ValueError(f"key type: {stored.type!r} is none of {', '.join(KeyType.__members__)}")
+    key_type = KeyType[stored.type]
+    value = _sized(stored.value, key_type.key_bytes, "key value")
+    return Key(key_type, value, stored.version if key_type is KeyType.AES else 0)
+
+
+def _dump_application(application: Application) -> StoredApplication:
+    files = [
+        StoredFile(
+            number, file.communication, file.rights.hex().upper(), file.content.hex().upper()
+        )
+        for number, file in application.files.items()
+    ]
+    keys = [_dump_key(key) for key in application.keys]
+    return StoredApplication(application.aid.hex().upper(), application.settings, keys, files)
+
+
+def _load_application(stored: StoredApplication) -> Application:
+    keys = tuple(_load_key(key) for key in stored.keys)
+    if len({key.type for key in keys}) != 1:
+        raise ValueError("keys: those of one application are of one type")
+    files = {
+        file.number: StandardFile(
+            file.communication, _sized(file.rights, 2, "rights"), bytes.fromhex(file.content)
+        )
+        for file in stored.files
+    }
+    aid = _sized(stored.aid, 3, "aid")
+    return Application(aid, stored.settings, keys[0].type, keys, files)
+
+
+def _sized(text: str, size: int, name: str) -> bytes:
+    value = bytes.fromhex(text)
+    if len(value) != size:
+        raise ValueError(f"{name}: {len(value)} bytes instead of {size}")
+    return value
