@@ -1,0 +1,82 @@
+"""Operations on the socket: started, waited for, polled and cancelled by their owners alone."""
+
+import asyncio
+from typing import Any, Literal
+
+import msgspec
+
+from cardd.api import catalogue, problems
+from cardd.api.routes import Call, Reply
+from cardd.errors import Code, Refused
+from cardd.presence.operations import Operation
+
+Kind = Literal["authentication", "enrolment"]
+
+_PATHS: dict[Kind, str] = {"authentication": "authentications", "enrolment": "enrolments"}
+
+
+async def begun(call: Call, operation: Operation, wait_s: float) -> Reply:
+    """Answer the POST: 200 where the operation ended within `wait_s`, else 202 and Location.
+
+    A client that goes away before it learnt the Location can never come back to it: its operation
+    is cancelled, so that the next card is not taken for nobody.
+    """
+    try:
+        await _until_ended(call, operation, wait_s)
+    except asyncio.CancelledError:
+        call.backing.workstation.cancel(operation.id)
+        raise
+    location = f"/v1/{_PATHS[operation.kind]}/{operation.id}"
+    return Reply(
+        view(call, operation), 200 if operation.ended else 202, headers={"Location": location}
+    )
+
+
+async def polled(call: Call, kind: Kind) -> Reply:
+    """Answer the GET, at the next change or after `wait_s`."""
+    operation = owned(call, kind)
+    if call.query.wait_s and not operation.ended:
+        await call.backing.unless_stopping(operation.changed(call.query.wait_s))
+    return Reply(view(call, operation))
+
+
+async def cancelled(call: Call, kind: Kind) -> Reply:
+    """Answer the DELETE."""
+    call.backing.workstation.cancel(owned(call, kind).id)
+    return Reply(status=204)
+
+
+def owned(call: Call, kind: Kind) -> Operation:
+    """Find the peer's own operation; Refused (`not_found`) for another's as for none."""
+    operation = call.backing.workstation.operation(call.path("id"))
+    if operation is None or operation.owner != call.owner or operation.kind != kind:
+        raise Refused(Code.NOT_FOUND, f"there is no such {kind}, or it is over and forgotten")
+    return operation
+
+
+def view(call: Call, operation: Operation) -> dict[str, Any]:
+    """Show an operation: an AuthenticationView or an EnrolmentView."""
+    shown: dict[str, Any] = {
+        "id": operation.id,
+        "state": operation.state,
+        "expires_at": operation.expires_at,
+    }
+    if operation.progress is not None:
+        shown["progress"] = operation.progress
+    if operation.result is not None:
+        shown["result"] = msgspec.to_builtins(operation.result)
+    if operation.problem is not None:
+        language = catalogue.language_of(call.request.headers.get("Accept-Language"))
+        shown["problem"] = problems.members(operation.problem, language)
+    return shown
+
+
+async def _until_ended(call: Call, operation: Operation, wait_s: float) -> None:
+    """Wait for the end of an operation through its intermediate states."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+    while not operation.ended and not call.backing.stopping.is_set():
+        remaining_s = deadline - loop.time()
+        if remaining_s <= 0:
+            return
+        await call.backing.unless_stopping(operation.changed(remaining_s))

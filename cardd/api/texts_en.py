@@ -1,0 +1,130 @@
+"""The texts of the catalogue in English: a title, then what happened and what to do."""
+
+from cardd.errors import Code
+
+TEXTS: dict[Code, tuple[str, str]] = {
+    Code.NO_CARD: (
+        "No card",
+        "No card was shown in time. Put your badge on the reader and try again.",
+    ),
+    Code.CARD_REMOVED: (
+        "Card removed",
+        "The card was taken away before the end. Show it again and leave it in place.",
+    ),
+    Code.TAP_TOO_SHORT: (
+        "Tap too short",
+        "The badge was taken away too soon. Hold it on the reader for one second.",
+    ),
+    Code.CARD_BUSY: (
+        "Card busy",
+        "The card or the reader is serving another request. Wait a moment, then try again.",
+    ),
+    Code.CARD_NOT_SUPPORTED: (
+        "Card not recognised",
+        "This card cannot be used here. Show a badge of this establishment.",
+    ),
+    Code.BADGE_UNKNOWN: (
+        "Badge unknown",
+        "This badge is not registered in this establishment. Ask the badge office.",
+    ),
+    Code.BADGE_NOT_GENUINE: (
+        "Badge not genuine",
+        "This badge did not prove that it is genuine. Hand it in at the badge office.",
+    ),
+    Code.BADGE_SUSPENDED: (
+        "Badge suspended",
+        "This badge is suspended. Ask the badge office to restore it.",
+    ),
+    Code.BADGE_REVOKED: (
+        "Badge revoked",
+        "This badge was revoked and will not work again. Ask the badge office for another.",
+    ),
+    Code.BADGE_EXPIRED: (
+        "Badge expired",
+        "This badge is past its expiry date. Have it renewed at the badge office.",
+    ),
+    Code.BADGE_NOT_HANDED_OVER: (
+        "Badge not handed over",
+        "This badge was not yet handed to its holder. Go to the badge office to activate it.",
+    ),
+    Code.HOLDER_ENDED: (
+        "Holder has left",
+        (
+            "The holder of this badge no longer belongs to the establishment. If that is a mistake, "
+            "ask the staff office."
+        ),
+    ),
+    Code.WRONG_PERSON: (
+        "Another person expected",
+        "This badge belongs to somebody other than the person expected. Show your own badge.",
+    ),
+    Code.SECOND_FACTOR_REQUIRED: (
+        "Second factor required",
+        (
+            "The badge alone is not enough for this application. Authenticate with your second factor "
+            "as well."
+        ),
+    ),
+    Code.KMS_UNAVAILABLE: (
+        "Key service unavailable",
+        "Badges cannot be verified at the moment. Sign in another way, and tell support.",
+    ),
+    Code.PCSC_UNAVAILABLE: (
+        "Reader unavailable",
+        "The card reader does not answer. Check that it is plugged in, then tell support.",
+    ),
+    Code.RATE_LIMITED: (
+        "Too many requests",
+        "There were too many requests in a short time. Wait a moment, then try again.",
+    ),
+    Code.TIMEOUT: (
+        "Time limit passed",
+        "The card or the service did not answer in time. Try again.",
+    ),
+    Code.FORBIDDEN: (
+        "Not allowed",
+        "You are not allowed to do this here. Ask your administrator for that right.",
+    ),
+    Code.NOT_FOUND: (
+        "Not found",
+        "What was asked for does not exist, or no longer does. Check the reference.",
+    ),
+    Code.CONFLICT: (
+        "Already taken or changed",
+        "The request contradicts what is already recorded. Refresh, check, then try again.",
+    ),
+    Code.INVALID_REQUEST: (
+        "Invalid request",
+        "The application sent an invalid request. Tell support, and quote this message.",
+    ),
+    Code.BADGE_FULL: (
+        "Badge full",
+        "There is not enough room left on this badge. Take another badge.",
+    ),
+    Code.BADGE_KEYS_UNKNOWN: (
+        "Keys of the badge unknown",
+        (
+            "This badge has keys that the establishment does not know. Put it aside and take a blank "
+            "one."
+        ),
+    ),
+    Code.UID_UNUSABLE: (
+        "Chip number unusable",
+        "The number of this badge's chip is not suitable. Take a badge of an accepted model.",
+    ),
+    Code.ALREADY_ACTIVE: (
+        "Badge already active",
+        "This badge is already in service. Revoke it first, or take a blank one.",
+    ),
+    Code.REGISTRY_INTEGRITY: (
+        "Registry altered",
+        (
+            "A record of the registry was changed without authority and is no longer accepted. Tell "
+            "the administrator and the security officer without delay."
+        ),
+    ),
+    Code.INTERNAL_ERROR: (
+        "Internal error",
+        "The service met an unexpected error. Try again; if it persists, tell support.",
+    ),
+}

@@ -1,0 +1,139 @@
+"""The texts of the catalogue in French: a title, then what happened and what to do."""
+
+from cardd.errors import Code
+
+TEXTS: dict[Code, tuple[str, str]] = {
+    Code.NO_CARD: (
+        "Aucune carte",
+        "Aucune carte n’a été présentée à temps. Posez votre badge sur le lecteur et recommencez.",
+    ),
+    Code.CARD_REMOVED: (
+        "Carte retirée",
+        "La carte a été retirée avant la fin. Présentez-la de nouveau et laissez-la en place.",
+    ),
+    Code.TAP_TOO_SHORT: (
+        "Passage trop bref",
+        "Le badge a été retiré trop vite. Posez-le une seconde sur le lecteur.",
+    ),
+    Code.CARD_BUSY: (
+        "Carte occupée",
+        "La carte ou le lecteur sert déjà à une autre demande. Patientez, puis recommencez.",
+    ),
+    Code.CARD_NOT_SUPPORTED: (
+        "Carte non reconnue",
+        "Cette carte ne peut pas être utilisée ici. Présentez un badge de l’établissement.",
+    ),
+    Code.BADGE_UNKNOWN: (
+        "Badge inconnu",
+        "Ce badge n’est pas enregistré dans l’établissement. Adressez-vous au service des badges.",
+    ),
+    Code.BADGE_NOT_GENUINE: (
+        "Badge non authentique",
+        "Ce badge n’a pas prouvé son authenticité. Remettez-le au service des badges.",
+    ),
+    Code.BADGE_SUSPENDED: (
+        "Badge suspendu",
+        "Ce badge est suspendu. Adressez-vous au service des badges pour le rétablir.",
+    ),
+    Code.BADGE_REVOKED: (
+        "Badge révoqué",
+        "Ce badge a été révoqué et ne servira plus. Demandez-en un autre au service des badges.",
+    ),
+    Code.BADGE_EXPIRED: (
+        "Badge expiré",
+        "La durée de validité de ce badge est dépassée. Faites-le renouveler.",
+    ),
+    Code.BADGE_NOT_HANDED_OVER: (
+        "Badge non remis",
+        (
+            "Ce badge n’a pas encore été remis à son titulaire. Passez au service des badges pour "
+            "l’activer."
+        ),
+    ),
+    Code.HOLDER_ENDED: (
+        "Titulaire sorti",
+        (
+            "Le titulaire de ce badge ne fait plus partie de l’établissement. Si c’est une erreur, "
+            "adressez-vous au service du personnel."
+        ),
+    ),
+    Code.WRONG_PERSON: (
+        "Autre personne attendue",
+        "Ce badge est celui d’une autre personne que celle attendue. Présentez votre propre badge.",
+    ),
+    Code.SECOND_FACTOR_REQUIRED: (
+        "Second facteur requis",
+        (
+            "Le badge seul ne suffit pas pour cette application. Authentifiez-vous aussi avec votre "
+            "second facteur."
+        ),
+    ),
+    Code.KMS_UNAVAILABLE: (
+        "Service des clés indisponible",
+        (
+            "Les badges ne peuvent pas être vérifiés pour le moment. Utilisez un autre moyen de "
+            "connexion et prévenez le support."
+        ),
+    ),
+    Code.PCSC_UNAVAILABLE: (
+        "Lecteur indisponible",
+        "Le lecteur de cartes ne répond pas. Vérifiez son branchement, puis prévenez le support.",
+    ),
+    Code.RATE_LIMITED: (
+        "Trop de demandes",
+        "Trop de demandes en peu de temps. Patientez un instant, puis recommencez.",
+    ),
+    Code.TIMEOUT: (
+        "Délai dépassé",
+        "La carte ou le service n’a pas répondu à temps. Recommencez.",
+    ),
+    Code.FORBIDDEN: (
+        "Accès refusé",
+        "Vous n’avez pas le droit de faire cela ici. Demandez ce droit à votre administrateur.",
+    ),
+    Code.NOT_FOUND: (
+        "Introuvable",
+        "Ce qui est demandé n’existe pas, ou n’existe plus. Vérifiez la référence.",
+    ),
+    Code.CONFLICT: (
+        "Déjà pris ou modifié",
+        "La demande contredit ce qui est déjà enregistré. Actualisez, vérifiez, puis recommencez.",
+    ),
+    Code.INVALID_REQUEST: (
+        "Demande incorrecte",
+        "L’application a envoyé une demande incorrecte. Prévenez le support en citant ce message.",
+    ),
+    Code.BADGE_FULL: (
+        "Badge plein",
+        "Il n’y a plus assez de place sur ce badge. Prenez un autre badge.",
+    ),
+    Code.BADGE_KEYS_UNKNOWN: (
+        "Clés du badge inconnues",
+        (
+            "Ce badge porte des clés que l’établissement ne connaît pas. Mettez-le de côté et prenez "
+            "un badge vierge."
+        ),
+    ),
+    Code.UID_UNUSABLE: (
+        "Numéro de puce inutilisable",
+        "Le numéro de la puce de ce badge ne convient pas. Prenez un badge d’un modèle accepté.",
+    ),
+    Code.ALREADY_ACTIVE: (
+        "Badge déjà actif",
+        "Ce badge est déjà en service. Révoquez-le d’abord, ou prenez un badge vierge.",
+    ),
+    Code.REGISTRY_INTEGRITY: (
+        "Registre altéré",
+        (
+            "Une fiche du registre a été modifiée sans autorisation et n’est plus acceptée. Prévenez "
+            "sans tarder l’administrateur et le responsable de la sécurité."
+        ),
+    ),
+    Code.INTERNAL_ERROR: (
+        "Erreur interne",
+        (
+            "Le service a rencontré une erreur imprévue. Recommencez ; si elle persiste, prévenez le "
+            "support."
+        ),
+    ),
+}
