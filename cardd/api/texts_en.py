@@ -1,129 +1,122 @@
-"""The texts of the catalogue in English: a title, then what happened and what to do."""
+"""The texts of the catalogue in English."""
 
+from cardd.api.text import Text
 from cardd.errors import Code
 
-TEXTS: dict[Code, tuple[str, str]] = {
-    Code.NO_CARD: (
+TEXTS: dict[Code, Text] = {
+    Code.NO_CARD: Text(
         "No card",
         "No card was shown in time. Put your badge on the reader and try again.",
     ),
-    Code.CARD_REMOVED: (
+    Code.CARD_REMOVED: Text(
         "Card removed",
         "The card was taken away before the end. Show it again and leave it in place.",
     ),
-    Code.TAP_TOO_SHORT: (
+    Code.TAP_TOO_SHORT: Text(
         "Tap too short",
         "The badge was taken away too soon. Hold it on the reader for one second.",
     ),
-    Code.CARD_BUSY: (
+    Code.CARD_BUSY: Text(
         "Card busy",
         "The card or the reader is serving another request. Wait a moment, then try again.",
     ),
-    Code.CARD_NOT_SUPPORTED: (
+    Code.CARD_NOT_SUPPORTED: Text(
         "Card not recognised",
         "This card cannot be used here. Show a badge of this establishment.",
     ),
-    Code.BADGE_UNKNOWN: (
+    Code.BADGE_UNKNOWN: Text(
         "Badge unknown",
         "This badge is not registered in this establishment. Ask the badge office.",
     ),
-    Code.BADGE_NOT_GENUINE: (
+    Code.BADGE_NOT_GENUINE: Text(
         "Badge not genuine",
         "This badge did not prove that it is genuine. Hand it in at the badge office.",
     ),
-    Code.BADGE_SUSPENDED: (
+    Code.BADGE_SUSPENDED: Text(
         "Badge suspended",
         "This badge is suspended. Ask the badge office to restore it.",
     ),
-    Code.BADGE_REVOKED: (
+    Code.BADGE_REVOKED: Text(
         "Badge revoked",
         "This badge was revoked and will not work again. Ask the badge office for another.",
     ),
-    Code.BADGE_EXPIRED: (
+    Code.BADGE_EXPIRED: Text(
         "Badge expired",
         "This badge is past its expiry date. Have it renewed at the badge office.",
     ),
-    Code.BADGE_NOT_HANDED_OVER: (
+    Code.BADGE_NOT_HANDED_OVER: Text(
         "Badge not handed over",
         "This badge was not yet handed to its holder. Go to the badge office to activate it.",
     ),
-    Code.HOLDER_ENDED: (
+    Code.HOLDER_ENDED: Text(
         "Holder has left",
-        (
-            "The holder of this badge no longer belongs to the establishment. If that is a mistake, "
-            "ask the staff office."
-        ),
+        "The holder of this badge no longer belongs to the establishment. If that is a mistake, "
+        "ask the staff office.",
     ),
-    Code.WRONG_PERSON: (
+    Code.WRONG_PERSON: Text(
         "Another person expected",
         "This badge belongs to somebody other than the person expected. Show your own badge.",
     ),
-    Code.SECOND_FACTOR_REQUIRED: (
+    Code.SECOND_FACTOR_REQUIRED: Text(
         "Second factor required",
-        (
-            "The badge alone is not enough for this application. Authenticate with your second factor "
-            "as well."
-        ),
+        "The badge alone is not enough for this application. Authenticate with your second "
+        "factor as well.",
     ),
-    Code.KMS_UNAVAILABLE: (
+    Code.KMS_UNAVAILABLE: Text(
         "Key service unavailable",
         "Badges cannot be verified at the moment. Sign in another way, and tell support.",
     ),
-    Code.PCSC_UNAVAILABLE: (
+    Code.PCSC_UNAVAILABLE: Text(
         "Reader unavailable",
         "The card reader does not answer. Check that it is plugged in, then tell support.",
     ),
-    Code.RATE_LIMITED: (
+    Code.RATE_LIMITED: Text(
         "Too many requests",
         "There were too many requests in a short time. Wait a moment, then try again.",
     ),
-    Code.TIMEOUT: (
+    Code.TIMEOUT: Text(
         "Time limit passed",
         "The card or the service did not answer in time. Try again.",
     ),
-    Code.FORBIDDEN: (
+    Code.FORBIDDEN: Text(
         "Not allowed",
         "You are not allowed to do this here. Ask your administrator for that right.",
     ),
-    Code.NOT_FOUND: (
+    Code.NOT_FOUND: Text(
         "Not found",
         "What was asked for does not exist, or no longer does. Check the reference.",
     ),
-    Code.CONFLICT: (
+    Code.CONFLICT: Text(
         "Already taken or changed",
         "The request contradicts what is already recorded. Refresh, check, then try again.",
     ),
-    Code.INVALID_REQUEST: (
+    Code.INVALID_REQUEST: Text(
         "Invalid request",
         "The application sent an invalid request. Tell support, and quote this message.",
     ),
-    Code.BADGE_FULL: (
+    Code.BADGE_FULL: Text(
         "Badge full",
         "There is not enough room left on this badge. Take another badge.",
     ),
-    Code.BADGE_KEYS_UNKNOWN: (
+    Code.BADGE_KEYS_UNKNOWN: Text(
         "Keys of the badge unknown",
-        (
-            "This badge has keys that the establishment does not know. Put it aside and take a blank "
-            "one."
-        ),
+        "This badge has keys that the establishment does not know. Put it aside and take a "
+        "blank one.",
     ),
-    Code.UID_UNUSABLE: (
+    Code.UID_UNUSABLE: Text(
         "Chip number unusable",
         "The number of this badge's chip is not suitable. Take a badge of an accepted model.",
     ),
-    Code.ALREADY_ACTIVE: (
+    Code.ALREADY_ACTIVE: Text(
         "Badge already active",
         "This badge is already in service. Revoke it first, or take a blank one.",
     ),
-    Code.REGISTRY_INTEGRITY: (
+    Code.REGISTRY_INTEGRITY: Text(
         "Registry altered",
-        (
-            "A record of the registry was changed without authority and is no longer accepted. Tell "
-            "the administrator and the security officer without delay."
-        ),
+        "A record of the registry was changed without authority and is no longer accepted. Tell "
+        "the administrator and the security officer without delay.",
     ),
-    Code.INTERNAL_ERROR: (
+    Code.INTERNAL_ERROR: Text(
         "Internal error",
         "The service met an unexpected error. Try again; if it persists, tell support.",
     ),

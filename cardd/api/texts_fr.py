@@ -1,139 +1,126 @@
-"""The texts of the catalogue in French: a title, then what happened and what to do."""
+"""The texts of the catalogue in French."""
 
+from cardd.api.text import Text
 from cardd.errors import Code
 
-TEXTS: dict[Code, tuple[str, str]] = {
-    Code.NO_CARD: (
+TEXTS: dict[Code, Text] = {
+    Code.NO_CARD: Text(
         "Aucune carte",
         "Aucune carte n’a été présentée à temps. Posez votre badge sur le lecteur et recommencez.",
     ),
-    Code.CARD_REMOVED: (
+    Code.CARD_REMOVED: Text(
         "Carte retirée",
         "La carte a été retirée avant la fin. Présentez-la de nouveau et laissez-la en place.",
     ),
-    Code.TAP_TOO_SHORT: (
+    Code.TAP_TOO_SHORT: Text(
         "Passage trop bref",
         "Le badge a été retiré trop vite. Posez-le une seconde sur le lecteur.",
     ),
-    Code.CARD_BUSY: (
+    Code.CARD_BUSY: Text(
         "Carte occupée",
         "La carte ou le lecteur sert déjà à une autre demande. Patientez, puis recommencez.",
     ),
-    Code.CARD_NOT_SUPPORTED: (
+    Code.CARD_NOT_SUPPORTED: Text(
         "Carte non reconnue",
         "Cette carte ne peut pas être utilisée ici. Présentez un badge de l’établissement.",
     ),
-    Code.BADGE_UNKNOWN: (
+    Code.BADGE_UNKNOWN: Text(
         "Badge inconnu",
         "Ce badge n’est pas enregistré dans l’établissement. Adressez-vous au service des badges.",
     ),
-    Code.BADGE_NOT_GENUINE: (
+    Code.BADGE_NOT_GENUINE: Text(
         "Badge non authentique",
         "Ce badge n’a pas prouvé son authenticité. Remettez-le au service des badges.",
     ),
-    Code.BADGE_SUSPENDED: (
+    Code.BADGE_SUSPENDED: Text(
         "Badge suspendu",
         "Ce badge est suspendu. Adressez-vous au service des badges pour le rétablir.",
     ),
-    Code.BADGE_REVOKED: (
+    Code.BADGE_REVOKED: Text(
         "Badge révoqué",
         "Ce badge a été révoqué et ne servira plus. Demandez-en un autre au service des badges.",
     ),
-    Code.BADGE_EXPIRED: (
+    Code.BADGE_EXPIRED: Text(
         "Badge expiré",
         "La durée de validité de ce badge est dépassée. Faites-le renouveler.",
     ),
-    Code.BADGE_NOT_HANDED_OVER: (
+    Code.BADGE_NOT_HANDED_OVER: Text(
         "Badge non remis",
-        (
-            "Ce badge n’a pas encore été remis à son titulaire. Passez au service des badges pour "
-            "l’activer."
-        ),
+        "Ce badge n’a pas encore été remis à son titulaire. Passez au service des badges pour "
+        "l’activer.",
     ),
-    Code.HOLDER_ENDED: (
+    Code.HOLDER_ENDED: Text(
         "Titulaire sorti",
-        (
-            "Le titulaire de ce badge ne fait plus partie de l’établissement. Si c’est une erreur, "
-            "adressez-vous au service du personnel."
-        ),
+        "Le titulaire de ce badge ne fait plus partie de l’établissement. Si c’est une erreur, "
+        "adressez-vous au service du personnel.",
     ),
-    Code.WRONG_PERSON: (
+    Code.WRONG_PERSON: Text(
         "Autre personne attendue",
         "Ce badge est celui d’une autre personne que celle attendue. Présentez votre propre badge.",
     ),
-    Code.SECOND_FACTOR_REQUIRED: (
+    Code.SECOND_FACTOR_REQUIRED: Text(
         "Second facteur requis",
-        (
-            "Le badge seul ne suffit pas pour cette application. Authentifiez-vous aussi avec votre "
-            "second facteur."
-        ),
+        "Le badge seul ne suffit pas pour cette application. Authentifiez-vous aussi avec votre "
+        "second facteur.",
     ),
-    Code.KMS_UNAVAILABLE: (
+    Code.KMS_UNAVAILABLE: Text(
         "Service des clés indisponible",
-        (
-            "Les badges ne peuvent pas être vérifiés pour le moment. Utilisez un autre moyen de "
-            "connexion et prévenez le support."
-        ),
+        "Les badges ne peuvent pas être vérifiés pour le moment. Utilisez un autre moyen de "
+        "connexion et prévenez le support.",
     ),
-    Code.PCSC_UNAVAILABLE: (
+    Code.PCSC_UNAVAILABLE: Text(
         "Lecteur indisponible",
         "Le lecteur de cartes ne répond pas. Vérifiez son branchement, puis prévenez le support.",
     ),
-    Code.RATE_LIMITED: (
+    Code.RATE_LIMITED: Text(
         "Trop de demandes",
         "Trop de demandes en peu de temps. Patientez un instant, puis recommencez.",
     ),
-    Code.TIMEOUT: (
+    Code.TIMEOUT: Text(
         "Délai dépassé",
         "La carte ou le service n’a pas répondu à temps. Recommencez.",
     ),
-    Code.FORBIDDEN: (
+    Code.FORBIDDEN: Text(
         "Accès refusé",
         "Vous n’avez pas le droit de faire cela ici. Demandez ce droit à votre administrateur.",
     ),
-    Code.NOT_FOUND: (
+    Code.NOT_FOUND: Text(
         "Introuvable",
         "Ce qui est demandé n’existe pas, ou n’existe plus. Vérifiez la référence.",
     ),
-    Code.CONFLICT: (
+    Code.CONFLICT: Text(
         "Déjà pris ou modifié",
         "La demande contredit ce qui est déjà enregistré. Actualisez, vérifiez, puis recommencez.",
     ),
-    Code.INVALID_REQUEST: (
+    Code.INVALID_REQUEST: Text(
         "Demande incorrecte",
         "L’application a envoyé une demande incorrecte. Prévenez le support en citant ce message.",
     ),
-    Code.BADGE_FULL: (
+    Code.BADGE_FULL: Text(
         "Badge plein",
         "Il n’y a plus assez de place sur ce badge. Prenez un autre badge.",
     ),
-    Code.BADGE_KEYS_UNKNOWN: (
+    Code.BADGE_KEYS_UNKNOWN: Text(
         "Clés du badge inconnues",
-        (
-            "Ce badge porte des clés que l’établissement ne connaît pas. Mettez-le de côté et prenez "
-            "un badge vierge."
-        ),
+        "Ce badge porte des clés que l’établissement ne connaît pas. Mettez-le de côté et "
+        "prenez un badge vierge.",
     ),
-    Code.UID_UNUSABLE: (
+    Code.UID_UNUSABLE: Text(
         "Numéro de puce inutilisable",
         "Le numéro de la puce de ce badge ne convient pas. Prenez un badge d’un modèle accepté.",
     ),
-    Code.ALREADY_ACTIVE: (
+    Code.ALREADY_ACTIVE: Text(
         "Badge déjà actif",
         "Ce badge est déjà en service. Révoquez-le d’abord, ou prenez un badge vierge.",
     ),
-    Code.REGISTRY_INTEGRITY: (
+    Code.REGISTRY_INTEGRITY: Text(
         "Registre altéré",
-        (
-            "Une fiche du registre a été modifiée sans autorisation et n’est plus acceptée. Prévenez "
-            "sans tarder l’administrateur et le responsable de la sécurité."
-        ),
+        "Une fiche du registre a été modifiée sans autorisation et n’est plus acceptée. "
+        "Prévenez sans tarder l’administrateur et le responsable de la sécurité.",
     ),
-    Code.INTERNAL_ERROR: (
+    Code.INTERNAL_ERROR: Text(
         "Erreur interne",
-        (
-            "Le service a rencontré une erreur imprévue. Recommencez ; si elle persiste, prévenez le "
-            "support."
-        ),
+        "Le service a rencontré une erreur imprévue. Recommencez ; si elle persiste, prévenez "
+        "le support.",
     ),
 }

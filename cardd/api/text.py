@@ -1,0 +1,10 @@
+"""What a person reads about one code."""
+
+from typing import NamedTuple
+
+
+class Text(NamedTuple):
+    """A title for lists and a message for a person: what happened, and what to do."""
+
+    title: str
+    message: str
