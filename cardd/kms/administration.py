@@ -75,7 +75,7 @@ def find_badge(core: Core, name: str) -> Badge:
 
 
 def revoke_badge(core: Core, client: Client, name: str, reason: str) -> m.BadgeView:
-    """Revoke a badge and end its presences in one act. Works also where the audit cannot be written."""
+    """Revoke a badge and end its presences in one act, also where the audit cannot be written."""
     if reason not in set(RevocationReason):
         raise Refused(
             Code.INVALID_REQUEST,

@@ -83,7 +83,7 @@ class LineFile:
             self._unsynced.clear()
 
     def recover(self, line: bytes) -> None:
-        """Write `line` over the torn end that it describes; a crash here leaves a torn end again."""
+        """Write `line` over the torn end that it describes; a crash here leaves a torn end."""
         self._write(line, self._size)
         self._size += len(line)
         os.ftruncate(self._descriptor, self._size)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from cardd.badges.model import Badge
 from cardd.config import BadgeSettings
+from cardd.desfire.applications import PICC_AID
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import KmsUnavailable
 from cardd.kms.diversification import diversification_input, diversify
 from cardd.kms.ports import Masters, Purpose
-
-PICC_AID = 0x000000
 
 
 @dataclass(frozen=True, slots=True)

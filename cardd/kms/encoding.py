@@ -182,9 +182,7 @@ def _new_badge(core: Core, uid: bytes) -> Badge:
 def _with_transport(core: Core, badge: Badge) -> Badge:
     if badge.transport_generation is not None:
         return badge
-    return dataclasses.replace(
-        badge, transport_generation=core.masters.current(Purpose.TRANSPORT)
-    )
+    return dataclasses.replace(badge, transport_generation=core.masters.current(Purpose.TRANSPORT))
 
 
 def _new_journal(core: Core, client: Client, badge: Badge, procedure: str) -> Journal:

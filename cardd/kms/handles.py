@@ -26,6 +26,15 @@ class Running:
     expected: int = 0
     step: str | None = None
 
+    def check(self, answers: Answers) -> None:
+        """End the procedure where another number of answers came than commands were sent."""
+        if len(answers) != self.expected:
+            self.procedure.close()
+            raise Refused(
+                Code.INVALID_REQUEST,
+                f"{self.expected} answers were expected and {len(answers)} came",
+            )
+
     def advance(self, answers: Answers) -> Commands | Outcome:
         """Feed the card's answers; pass commit points; return commands or the outcome."""
         try:

@@ -4,7 +4,7 @@ import dataclasses
 import secrets
 
 from cardd.assurance import levels
-from cardd.assurance.assertion import assertion_claims
+from cardd.assurance.assertion import TYP, assertion_claims
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.admission import admit
 from cardd.badges.model import Badge, Holder
@@ -58,7 +58,7 @@ def assert_presence(
             sid=sid,
             client=record.client,
         )
-        signed.append(core.signer.sign(claims, "cardd-auth+jwt"))
+        signed.append(core.signer.sign(claims, TYP))
     return tuple(signed)
 
 
@@ -96,7 +96,7 @@ def end_presence(core: Core, client: Client, sid: str, reason: str) -> None:
 
 
 def end_open_presences(core: Core, badge_id: str, reason: str) -> list[m.PresenceEnded]:
-    """End a badge's open presences inside the caller's transaction; return whom to tell after it."""
+    """End a badge's open presences in the caller's transaction; return what to tell after it."""
     ended = []
     for record in core.registry.open_presences_of_badge(badge_id):
         _end(core, record, reason)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cardd.errors import Code, KmsUnavailable, Refused
+from cardd.errors import KmsUnavailable, Refused
 from cardd.iso7816.exchange import Answers
 from cardd.kms import administration, encoding, presences, taps
 from cardd.kms import messages as m
@@ -48,12 +48,7 @@ class _Face:
     def next(self, handle: str, answers: Answers) -> m.Step | m.Outcome:
         running = self._core.handles.take(self._client.name, handle)
         try:
-            if len(answers) != running.expected:
-                running.procedure.close()
-                raise Refused(
-                    Code.INVALID_REQUEST,
-                    f"{running.expected} answers were expected and {len(answers)} came",
-                )
+            running.check(answers)
             return self._advance(running, answers)
         except Refused as refusal:
             self._audit_refusal(refusal, step=running.step)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cardd.badges.model import Badge, Scheme
-from cardd.desfire.card import Picc
+from cardd.desfire.applications import PICC_AID
+from cardd.desfire.card import DesfireCard
 from cardd.desfire.keys import DesfireKey
 from cardd.desfire.status import Status
 from cardd.errors import CardStatusError, Code, Refused
 from cardd.kms.procedures import layout
-from cardd.kms.procedures.layout import AUTHENTICATE_KEY, BADGE_FILE, MASTER_KEY, PICC_AID
+from cardd.kms.procedures.layout import AUTHENTICATE_KEY, BADGE_FILE, MASTER_KEY
 from cardd.kms.procedures.ports import Commit, Driven
 
 ENCODE_STEPS = (
@@ -66,7 +67,7 @@ class Plan:
 
 def prepare(badge: Badge, transport: DesfireKey, minimum: Scheme) -> Driven[None]:
     """Give a factory-fresh PICC its transport key; do nothing where it has it already."""
-    card = Picc()
+    card = DesfireCard()
     scheme = yield from _identify(card, badge, minimum)
     found = yield from _authenticate_picc(
         card, scheme, {PiccKey.TRANSPORT: transport, PiccKey.FACTORY: layout.FACTORY_PICC_KEY}
@@ -79,7 +80,7 @@ def prepare(badge: Badge, transport: DesfireKey, minimum: Scheme) -> Driven[None
 
 def encode(plan: Plan) -> Driven[Scheme]:
     """Encode a badge to the end and read it back; return the scheme it was encoded for."""
-    card = Picc()
+    card = DesfireCard()
     scheme = yield from _identify(card, plan.badge, plan.minimum_scheme)
     found = yield from _authenticate_picc(card, scheme, _candidates(plan))
     if found is PiccKey.FACTORY:
@@ -96,7 +97,7 @@ def encode(plan: Plan) -> Driven[Scheme]:
     return scheme
 
 
-def _identify(card: Picc, badge: Badge, minimum: Scheme) -> Driven[Scheme]:
+def _identify(card: DesfireCard, badge: Badge, minimum: Scheme) -> Driven[Scheme]:
     """Ask for the product; refuse one that is too old, or whose UID is not the reader's."""
     version = yield from card.get_version()
     if version.uid != badge.uid:
@@ -117,7 +118,7 @@ def _candidates(plan: Plan) -> dict[PiccKey, DesfireKey]:
 
 
 def _authenticate_picc(
-    card: Picc, scheme: Scheme, candidates: dict[PiccKey, DesfireKey]
+    card: DesfireCard, scheme: Scheme, candidates: dict[PiccKey, DesfireKey]
 ) -> Driven[PiccKey]:
     """Authenticate at the PICC with the first candidate it answers to; tell which."""
     yield from card.select_application(PICC_AID)
@@ -128,7 +129,7 @@ def _authenticate_picc(
             else:
                 yield from layout.authenticate(card, MASTER_KEY, key, scheme)
         except CardStatusError as error:
-            if error.status & 0xFF != Status.AUTHENTICATION_ERROR:
+            if error.status != Status.AUTHENTICATION_ERROR.word:
                 raise
         else:
             return which
@@ -140,7 +141,7 @@ def _authenticate_picc(
     )
 
 
-def _ensure_application(card: Picc, plan: Plan) -> Driven[None]:
+def _ensure_application(card: DesfireCard, plan: Plan) -> Driven[None]:
     """Create our application, born with the one-time default key, where it is not there yet."""
     present = plan.badge.aid in (yield from card.get_application_ids())
     if present and not plan.resumed:
@@ -156,14 +157,14 @@ def _ensure_application(card: Picc, plan: Plan) -> Driven[None]:
         yield from card.create_application(plan.badge.aid, layout.APPLICATION)
 
 
-def _ensure_application_content(card: Picc, plan: Plan, scheme: Scheme) -> Driven[None]:
-    """Set the application's keys and file; its master key changes last and says that all is done."""
+def _ensure_application_content(card: DesfireCard, plan: Plan, scheme: Scheme) -> Driven[None]:
+    """Set the application's keys and file; its master key changes last: it says that all is done."""
     keys = plan.keys
     yield from card.select_application(plan.badge.aid)
     try:
         yield from layout.authenticate(card, MASTER_KEY, keys.default, scheme)
     except CardStatusError as error:
-        if not plan.resumed or error.status & 0xFF != Status.AUTHENTICATION_ERROR:
+        if not plan.resumed or error.status != Status.AUTHENTICATION_ERROR.word:
             raise
         yield from layout.authenticate(card, MASTER_KEY, keys.app_master, scheme)
         return
@@ -175,12 +176,12 @@ def _ensure_application_content(card: Picc, plan: Plan, scheme: Scheme) -> Drive
         yield from card.create_std_data_file(BADGE_FILE, layout.FILE)
     yield Commit("content")
     content = layout.content(plan.badge)
-    yield from card.write_data(BADGE_FILE, 0, content, layout.FILE.communication_mode)
+    yield from card.write_data(BADGE_FILE, 0, content, layout.FILE.mode)
     yield Commit("app-master-key")
     yield from card.change_key(MASTER_KEY, keys.app_master)
 
 
-def _finish_picc(card: Picc, plan: Plan, scheme: Scheme, found: PiccKey) -> Driven[None]:
+def _finish_picc(card: DesfireCard, plan: Plan, scheme: Scheme, found: PiccKey) -> Driven[None]:
     """Give the PICC its own key and settings, and its default key back to zeros."""
     keys = plan.keys
     yield from card.select_application(PICC_AID)
@@ -190,33 +191,29 @@ def _finish_picc(card: Picc, plan: Plan, scheme: Scheme, found: PiccKey) -> Driv
         yield from card.change_key(MASTER_KEY, keys.picc)
     yield from layout.authenticate(card, MASTER_KEY, keys.picc, scheme)
     yield Commit("picc-settings")
-    yield from card.change_key_settings(layout.PICC_SETTINGS)
+    yield from card.change_key_settings(layout.SETTINGS)
     yield Commit("default-key-reset")
     yield from card.set_default_key(layout.ZERO_DEFAULT_KEY)
 
 
-def _read_back(card: Picc, plan: Plan, scheme: Scheme) -> Driven[None]:
+def _read_back(card: DesfireCard, plan: Plan, scheme: Scheme) -> Driven[None]:
     """Read everything that was written, under the new keys; refuse a badge that differs."""
     keys = plan.keys
     yield from layout.authenticate(card, MASTER_KEY, keys.picc, scheme)
     _same("the product", layout.scheme_of((yield from card.get_version()), scheme), scheme)
-    _same("the PICC's settings", (yield from card.get_key_settings()), layout.PICC_KEYS)
+    _same("the PICC's settings", (yield from card.get_key_settings()), layout.PICC)
     _same("the PICC key's version", (yield from card.get_key_version(0)), keys.picc.version)
     _same("the UID", (yield from card.get_card_uid()), plan.badge.uid)
     yield from card.select_application(plan.badge.aid)
     yield from layout.authenticate(card, MASTER_KEY, keys.app_master, scheme)
-    _same(
-        "the application's settings", (yield from card.get_key_settings()), layout.APPLICATION_KEYS
-    )
+    _same("the application's settings", (yield from card.get_key_settings()), layout.APPLICATION)
     for number in (MASTER_KEY, AUTHENTICATE_KEY):
         version = yield from card.get_key_version(number)
         _same(f"the version of key {number}", version, plan.badge.generation)
     _same("the file's settings", (yield from card.get_file_settings(BADGE_FILE)), layout.FILE)
     yield from layout.authenticate(card, AUTHENTICATE_KEY, keys.authenticate, scheme)
     expected = layout.content(plan.badge)
-    content = yield from card.read_data(
-        BADGE_FILE, 0, len(expected), layout.FILE.communication_mode
-    )
+    content = yield from card.read_data(BADGE_FILE, 0, len(expected), layout.FILE.mode)
     if not hmac.compare_digest(content, expected):
         raise _differs("the content of file 1")
 

@@ -5,12 +5,12 @@ from cardd.errors import CardProtocolError, CardStatusError, Code, Refused
 from cardd.kms.procedures.ports import Driven, Result
 
 _CODES = {
-    Status.AUTHENTICATION_ERROR: Code.BADGE_NOT_GENUINE,
-    Status.APPLICATION_NOT_FOUND: Code.BADGE_NOT_GENUINE,
-    Status.NO_SUCH_KEY: Code.BADGE_NOT_GENUINE,
-    Status.INTEGRITY_ERROR: Code.BADGE_NOT_GENUINE,
-    Status.OUT_OF_EEPROM: Code.BADGE_FULL,
-    Status.COUNT_ERROR: Code.BADGE_FULL,
+    Status.AUTHENTICATION_ERROR.word: Code.BADGE_NOT_GENUINE,
+    Status.APPLICATION_NOT_FOUND.word: Code.BADGE_NOT_GENUINE,
+    Status.NO_SUCH_KEY.word: Code.BADGE_NOT_GENUINE,
+    Status.INTEGRITY_ERROR.word: Code.BADGE_NOT_GENUINE,
+    Status.OUT_OF_EEPROM_ERROR.word: Code.BADGE_FULL,
+    Status.COUNT_ERROR.word: Code.BADGE_FULL,
 }
 
 
@@ -25,5 +25,5 @@ def guarded(procedure: Driven[Result]) -> Driven[Result]:
             "disturbed: present it again",
         ) from None
     except CardStatusError as error:
-        code = _CODES.get(Status(error.status & 0xFF), Code.CARD_NOT_SUPPORTED)
+        code = _CODES.get(error.status, Code.CARD_NOT_SUPPORTED)
         raise Refused(code, f"the badge refused: {error}", **error.facts) from None

@@ -1,0 +1,104 @@
+"""Opens or creates a key service as the configuration says: masters, registry, audit, signer."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from cardd.clock import Clock, SystemClock
+from cardd.config import Config
+from cardd.errors import StartCode, StartError
+from cardd.kms.audit import open_audit
+from cardd.kms.badge_keys import KeySource
+from cardd.kms.core import Core
+from cardd.kms.handles import Handles
+from cardd.kms.masters import keystore
+from cardd.kms.masters.slots import CredentialFile, Passphrase, Slot
+from cardd.kms.masters.soft import SoftMasters
+from cardd.kms.notices import Notices
+from cardd.kms.ports import Client, KeyService, Right
+from cardd.kms.service import Kms
+from cardd.kms.signer import EcdsaSigner
+from cardd.secret import Secret
+from cardd.store.opening import create_registry, open_registry
+from cardd.store.sealing import MastersSealer
+
+EMBEDDED_RIGHTS = frozenset(Right)
+"""Inside cardd, the daemon's own access rules come before these."""
+
+
+@contextmanager
+def open_key_service(config: Config, clock: Clock | None = None) -> Iterator[KeyService]:
+    """Open the embedded key service for this workstation; close what it holds at the end.
+
+    Raises StartError (`keystore_*`, `registry_*`, `audit_*`), each with what to do.
+    """
+    clock = clock or SystemClock()
+    masters = keystore.open_keystore(_keystore_path(config), _slot(config))
+    with ExitStack() as stack:
+        registry = stack.enter_context(
+            closing(open_registry(config.kms.registry, MastersSealer(masters)))
+        )
+        audit = stack.enter_context(open_audit(config.kms.audit, clock))
+        core = Core(
+            config=config,
+            masters=masters,
+            signer=_signer(masters),
+            registry=registry,
+            audit=audit,
+            clock=clock,
+            keys=KeySource(masters, config.badge),
+            handles=Handles(),
+            notices=Notices(),
+        )
+        client = Client("embedded", config.site.device, EMBEDDED_RIGHTS)
+        yield Kms(core).for_client(client)
+
+
+def create_key_service(config: Config, slot: Slot | None = None) -> None:
+    """Create the keystore and the registry of a new key service; overwrite nothing.
+
+    `slot` opens the keystore in future; without it, what the configuration names does.
+    """
+    path = _keystore_path(config)
+    slot = slot or _slot(config)
+    keystore.create(path, slot)
+    try:
+        masters = keystore.open_keystore(path, slot)
+        create_registry(config.kms.registry, MastersSealer(masters)).close()
+    except BaseException:
+        path.unlink()  # nothing is sealed with it yet
+        raise
+
+
+def _signer(masters: SoftMasters) -> EcdsaSigner:
+    return EcdsaSigner(masters.assertion_key)
+
+
+def _keystore_path(config: Config) -> Path:
+    return Path(config.kms.masters.removeprefix("soft:"))
+
+
+def _slot(config: Config) -> Slot:
+    """Return what opens the keystore: a credential file, systemd's, or a passphrase file."""
+    if config.kms.credential_file is not None:
+        return CredentialFile(config.kms.credential_file)
+    if config.kms.passphrase_file is not None:
+        return Passphrase(Secret(_first_line(config.kms.passphrase_file)))
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials:
+        return CredentialFile(Path(credentials) / "cardd-keystore")
+    raise StartError(
+        StartCode.KEYSTORE_PASSPHRASE,
+        "nothing is configured that opens the keystore; set kms.credential_file or "
+        "kms.passphrase_file, or give systemd the credential cardd-keystore",
+    )
+
+
+def _first_line(path: Path) -> bytes:
+    try:
+        return path.read_bytes().split(b"\n", 1)[0]
+    except OSError as error:
+        raise StartError(
+            StartCode.KEYSTORE_PASSPHRASE, f"the passphrase file {path} cannot be read: {error}"
+        ) from error

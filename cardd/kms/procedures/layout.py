@@ -1,0 +1,89 @@
+"""What a badge of ours looks like: keys, settings, the file, and which products carry it."""
+
+from cardd.badges.model import Badge, Scheme
+from cardd.desfire.applications import ApplicationSettings, KeySettings
+from cardd.desfire.authentication import AuthenticationScheme
+from cardd.desfire.card import DesfireCard
+from cardd.desfire.commands import CommunicationMode
+from cardd.desfire.files import NEVER, AccessRights, FileSettings
+from cardd.desfire.keys import DesfireKey, KeyType
+from cardd.desfire.version import Product, Version
+from cardd.errors import Code, Refused
+from cardd.kms.procedures.ports import Driven
+
+MASTER_KEY = 0
+AUTHENTICATE_KEY = 1
+BADGE_FILE = 1
+CONTENT_BYTES = 32
+CONTENT_VERSION = 1
+
+FACTORY_PICC_KEY = DesfireKey.zero(KeyType.TDEA2)
+ZERO_DEFAULT_KEY = DesfireKey.zero(KeyType.AES)
+
+# 09: the master key and these settings can be changed; listing, creating and deleting need the
+# master key; in an application the high nibble 0 makes its master key the one that changes keys.
+SETTINGS = KeySettings.parse(0x09)
+APPLICATION = ApplicationSettings(SETTINGS, 2)
+PICC = ApplicationSettings(SETTINGS, 1)
+
+FILE = FileSettings(
+    CommunicationMode.FULL,
+    AccessRights(read=AUTHENTICATE_KEY, write=MASTER_KEY, read_write=NEVER, change=MASTER_KEY),
+    CONTENT_BYTES,
+)
+
+_BEST = {
+    Product.EV1: Scheme.EV1_AES,
+    Product.EV2: Scheme.EV2_AES,
+    Product.EV3: Scheme.EV2_AES,
+}
+_MECHANISMS = {
+    Scheme.EV1_AES: AuthenticationScheme.AES,
+    Scheme.EV2_AES: AuthenticationScheme.EV2_FIRST,
+}
+_WEAKEST_FIRST = tuple(Scheme)
+
+
+def scheme_of(version: Version, minimum: Scheme) -> Scheme:
+    """Return the best scheme of a product; Refused for one without AES or below the minimum."""
+    scheme = _BEST.get(version.product) if version.product else None
+    if scheme is None or _WEAKEST_FIRST.index(scheme) < _WEAKEST_FIRST.index(minimum):
+        raise Refused(
+            Code.CARD_NOT_SUPPORTED,
+            f"a DESFire of hardware version {version.hardware.major:02X}h cannot be a badge here; "
+            f"the site asks for {minimum} or better",
+            hardware_major=version.hardware.major,
+        )
+    return scheme
+
+
+def mechanism(scheme: Scheme) -> AuthenticationScheme:
+    """Return how a scheme authenticates."""
+    return _MECHANISMS[scheme]
+
+
+def authenticate(
+    card: DesfireCard, key_number: int, key: DesfireKey, scheme: Scheme
+) -> Driven[None]:
+    """Authenticate as the scheme says, in the application that is selected."""
+    if scheme is Scheme.EV2_AES:
+        yield from card.authenticate_ev2_first(key_number, key)
+    else:
+        yield from card.authenticate_aes(key_number, key)
+
+
+def content(badge: Badge) -> bytes:
+    """Return what file 1 holds, 32 bytes.
+
+    Byte 0 version; 1 to 16 badge id; 17 to 20 issue and 21 to 24 expiry, big-endian Unix seconds;
+    25 to 31 zero.
+    """
+    assert badge.issued_at is not None
+    assert badge.expires_at is not None
+    return (
+        bytes((CONTENT_VERSION,))
+        + bytes.fromhex(badge.id)
+        + badge.issued_at.to_bytes(4)
+        + badge.expires_at.to_bytes(4)
+        + bytes(7)
+    )
