@@ -4,26 +4,16 @@ The card layer says in which mode a command travels; what that means is secure m
 error status, a wrong MAC and an exchange given up half-way end the session.
 """
 
-from dataclasses import dataclass
-
 from cardd.desfire import applications, files
 from cardd.desfire.applications import ApplicationSettings, KeySettings, encode_aid, parse_aids
-from cardd.desfire.authentication import (
-    AuthenticationScheme,
-    Ev2NonFirstHandshake,
-    Handshake,
-    handshake,
-)
+from cardd.desfire.authentication import AuthenticationScheme, Ev2NonFirstHandshake, handshake
+from cardd.desfire.channel import Channel
 from cardd.desfire.cipher import xor
 from cardd.desfire.commands import Command, CommunicationMode, Ins
 from cardd.desfire.files import FileSettings, encode_file_number, encode_length
-from cardd.desfire.framing import FRAME_BYTES, parse_frame, send, transceive, wrap
 from cardd.desfire.keys import DesfireKey, KeyType, encode_key_number
-from cardd.desfire.messaging import OVERHEAD_BYTES, SecureMessaging
 from cardd.desfire.messaging.ev2 import Ev2Messaging
-from cardd.desfire.messaging.plain import PlainMessaging
 from cardd.desfire.version import VERSION_BYTES, Version
-from cardd.errors import CardProtocolError
 from cardd.iso7816.exchange import Exchange
 
 UID_BYTES = 7
@@ -33,39 +23,21 @@ _DEFAULT_KEY_OPTION = b"\x01"
 _DEFAULT_KEY_FIELD_BYTES = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """An authentication that holds: with which key, and the secure messaging it gave."""
-
-    key_number: int
-    messaging: SecureMessaging
-
-
-class DesfireCard:
+class DesfireCard(Channel):
     """A DESFire EV1 or later, of which nothing is known but what was done to it here.
 
     Every method returns an exchange; run it to its end before the next. Common errors:
     CardStatusError where the card answers with an error status (for authentication with a key it
     does not share: AUTHENTICATION_ERROR), CardProtocolError where an answer is malformed or its
     protection is wrong, ValueError and RuntimeError for the caller's own mistakes.
-
-    `selected` is the AID selected, None where a failed selection left it unknown. `session` is
-    None where nobody is authenticated.
     """
-
-    def __init__(self, *, frame_bytes: int = FRAME_BYTES) -> None:
-        self.selected: int | None = applications.PICC_AID
-        self.session: Session | None = None
-        self._frame_bytes = frame_bytes
 
     # The PICC
 
     def get_version(self) -> Exchange[Version]:
         """GetVersion. Unauthenticated, the answer proves nothing."""
         size = (VERSION_BYTES, VERSION_BYTES)
-        return Version.parse(
-            (yield from self._perform(Command(Ins.GET_VERSION, answer_bytes=size)))
-        )
+        return Version.parse((yield from self.perform(Command(Ins.GET_VERSION, answer_bytes=size))))
 
     def get_card_uid(self) -> Exchange[bytes]:
         """GetCardUID: return the real 7-byte UID, enciphered on its way (AN12343, p. 15-17).
@@ -74,16 +46,16 @@ class DesfireCard:
         """
         size = (UID_BYTES, UID_BYTES)
         command = Command(Ins.GET_CARD_UID, mode=_FULL, answer_bytes=size)
-        return (yield from self._perform(command))
+        return (yield from self.perform(command))
 
     def free_memory(self) -> Exchange[int]:
         """FreeMem: return the bytes that are free."""
-        answer = yield from self._perform(Command(Ins.FREE_MEM, answer_bytes=(3, 3)))
+        answer = yield from self.perform(Command(Ins.FREE_MEM, answer_bytes=(3, 3)))
         return int.from_bytes(answer, "little")
 
     def format_picc(self) -> Exchange[None]:
         """FormatPICC: delete every application and file. Needs the PICC master key."""
-        yield from self._perform(Command(Ins.FORMAT_PICC))
+        yield from self.perform(Command(Ins.FORMAT_PICC))
 
     def set_default_key(self, key: DesfireKey) -> Exchange[None]:
         """SetConfiguration 01: the key and version that new applications start with.
@@ -92,7 +64,7 @@ class DesfireCard:
         open implementations send it: no published vector, not confirmed on a card.
         """
         body = key.stored().reveal().ljust(_DEFAULT_KEY_FIELD_BYTES, b"\x00")
-        yield from self._perform(
+        yield from self.perform(
             Command(
                 Ins.SET_CONFIGURATION,
                 header=_DEFAULT_KEY_OPTION,
@@ -105,23 +77,22 @@ class DesfireCard:
 
     def select_application(self, aid: int) -> Exchange[None]:
         """SelectApplication; 0 is the PICC. It ends the session."""
-        (answer,) = yield from send(self._begin_selection(aid))
-        self._end_selection(aid, answer)
+        return self.select(aid)
 
     def get_application_ids(self) -> Exchange[tuple[int, ...]]:
         """GetApplicationIDs, in the card's order."""
         limit = applications.AID_BYTES * applications.MAX_APPLICATIONS
         command = Command(Ins.GET_APPLICATION_IDS, answer_bytes=(0, limit))
-        return parse_aids((yield from self._perform(command)))
+        return parse_aids((yield from self.perform(command)))
 
     def create_application(self, aid: int, settings: ApplicationSettings) -> Exchange[None]:
         """CreateApplication, without ISO identifiers."""
         header = encode_aid(aid) + settings.encode()
-        yield from self._perform(Command(Ins.CREATE_APPLICATION, header))
+        yield from self.perform(Command(Ins.CREATE_APPLICATION, header))
 
     def delete_application(self, aid: int) -> Exchange[None]:
         """DeleteApplication; deleting the selected one ends the session and selects the PICC."""
-        yield from self._perform(Command(Ins.DELETE_APPLICATION, encode_aid(aid)))
+        yield from self.perform(Command(Ins.DELETE_APPLICATION, encode_aid(aid)))
         if self.selected == aid:
             self.session, self.selected = None, applications.PICC_AID
 
@@ -131,19 +102,19 @@ class DesfireCard:
         self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
     ) -> Exchange[None]:
         """AuthenticateISO with a TDEA key (DES included): EV1 messaging (AN12757, table 20)."""
-        return self._authenticate(handshake(AuthenticationScheme.ISO, key_number, key, rnd_a=rnd_a))
+        return self.authenticate(handshake(AuthenticationScheme.ISO, key_number, key, rnd_a=rnd_a))
 
     def authenticate_aes(
         self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
     ) -> Exchange[None]:
         """AuthenticateAES: EV1 messaging (AN0945, table 22)."""
-        return self._authenticate(handshake(AuthenticationScheme.AES, key_number, key, rnd_a=rnd_a))
+        return self.authenticate(handshake(AuthenticationScheme.AES, key_number, key, rnd_a=rnd_a))
 
     def authenticate_ev2_first(
         self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
     ) -> Exchange[None]:
         """AuthenticateEV2First: EV2 messaging in a new transaction (AN12343, table 16)."""
-        return self._authenticate(
+        return self.authenticate(
             handshake(AuthenticationScheme.EV2_FIRST, key_number, key, rnd_a=rnd_a)
         )
 
@@ -151,10 +122,10 @@ class DesfireCard:
         self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
     ) -> Exchange[None]:
         """AuthenticateEV2NonFirst: another key in the transaction that is open (AN12196)."""
-        messaging = self._current_session().messaging
+        messaging = self.current_session().messaging
         if not isinstance(messaging, Ev2Messaging):
             raise RuntimeError("there is no EV2 session to continue")  # noqa: TRY004 - a state
-        return self._authenticate(Ev2NonFirstHandshake(key_number, key, messaging, rnd_a=rnd_a))
+        return self.authenticate(Ev2NonFirstHandshake(key_number, key, messaging, rnd_a=rnd_a))
 
     def select_and_authenticate(
         self,
@@ -169,13 +140,8 @@ class DesfireCard:
 
         The first step holds SelectApplication and the first frame of the authentication.
         """
-        authentication = handshake(scheme, key_number, key, rnd_a=rnd_a)
-        selection = self._begin_selection(aid)
-        selected, challenge = yield from send(
-            selection, wrap(authentication.ins, authentication.first())
-        )
-        self._end_selection(aid, selected)
-        yield from self._finish_authentication(authentication, challenge)
+        attempt = handshake(scheme, key_number, key, rnd_a=rnd_a)
+        return self.select_then_authenticate(aid, attempt)
 
     # Keys
 
@@ -188,10 +154,10 @@ class DesfireCard:
         key becomes AES; no vector is published for that beyond AN12757, table 93 (C4 80), nor for
         TDEA keys of another version than 0. Sources: AN0945 table 33, AN12196 table 25.
         """
-        own = key_number == self._current_session().key_number
+        own = key_number == self.current_session().key_number
         if not own and old_key is None:
             raise ValueError("changing another key than the session's needs its old value")
-        yield from self._perform(
+        yield from self.perform(
             _change_key(
                 self._wire_key_number(key_number, new_key.type),
                 new_key,
@@ -202,39 +168,39 @@ class DesfireCard:
     def get_key_version(self, key_number: int) -> Exchange[int]:
         """GetKeyVersion of a key of the selected application."""
         command = Command(Ins.GET_KEY_VERSION, encode_key_number(key_number), answer_bytes=(1, 1))
-        return (yield from self._perform(command))[0]
+        return (yield from self.perform(command))[0]
 
     def get_key_settings(self) -> Exchange[ApplicationSettings]:
         """GetKeySettings: settings, key count and key type of the selected application."""
         command = Command(Ins.GET_KEY_SETTINGS, answer_bytes=(2, 2))
-        return ApplicationSettings.parse((yield from self._perform(command)))
+        return ApplicationSettings.parse((yield from self.perform(command)))
 
     def change_key_settings(self, settings: KeySettings) -> Exchange[None]:
         """ChangeKeySettings of the selected application. Needs its master key."""
         data = bytes((settings.encode(),))
-        yield from self._perform(Command(Ins.CHANGE_KEY_SETTINGS, data=data, mode=_FULL))
+        yield from self.perform(Command(Ins.CHANGE_KEY_SETTINGS, data=data, mode=_FULL))
 
     # Files
 
     def create_std_data_file(self, number: int, settings: FileSettings) -> Exchange[None]:
         """CreateStdDataFile, without ISO identifier; it is filled with zeros."""
         header = encode_file_number(number) + settings.encode()
-        yield from self._perform(Command(Ins.CREATE_STD_DATA_FILE, header))
+        yield from self.perform(Command(Ins.CREATE_STD_DATA_FILE, header))
 
     def delete_file(self, number: int) -> Exchange[None]:
         """DeleteFile."""
-        yield from self._perform(Command(Ins.DELETE_FILE, encode_file_number(number)))
+        yield from self.perform(Command(Ins.DELETE_FILE, encode_file_number(number)))
 
     def get_file_ids(self) -> Exchange[tuple[int, ...]]:
         """GetFileIDs, in the card's order."""
         command = Command(Ins.GET_FILE_IDS, answer_bytes=(0, files.MAX_FILES))
-        return files.parse_file_numbers((yield from self._perform(command)))
+        return files.parse_file_numbers((yield from self.perform(command)))
 
     def get_file_settings(self, number: int) -> Exchange[FileSettings]:
         """GetFileSettings of a standard data file; CardProtocolError for a file of another type."""
         header = encode_file_number(number)
         command = Command(Ins.GET_FILE_SETTINGS, header, answer_bytes=(1, 64))
-        return FileSettings.parse((yield from self._perform(command)))
+        return FileSettings.parse((yield from self.perform(command)))
 
     def read_data(
         self, number: int, offset: int, length: int, mode: CommunicationMode
@@ -249,7 +215,7 @@ class DesfireCard:
             mode=mode,
             answer_bytes=(length, length),
         )
-        return (yield from self._perform(command))
+        return (yield from self.perform(command))
 
     def write_data(
         self, number: int, offset: int, data: bytes, mode: CommunicationMode
@@ -259,70 +225,11 @@ class DesfireCard:
             raise ValueError("write at least one byte")
         self._check_mode(mode)
         header = encode_file_number(number) + encode_length(offset) + encode_length(len(data))
-        yield from self._perform(Command(Ins.WRITE_DATA, header, data, mode))
-
-    # Inside
-
-    def _perform(self, command: Command) -> Exchange[bytes]:
-        """Send one command under the session, if any, and return its checked data."""
-        session, self.session = self.session, None
-        messaging = session.messaging if session else PlainMessaging()
-        answer = yield from transceive(
-            command.ins,
-            messaging.protect(command),
-            answer_limit=command.answer_bytes[1] + OVERHEAD_BYTES,
-            frame_bytes=self._frame_bytes,
-        )
-        data = answer if command.ends_session else messaging.unprotect(command, answer)
-        least, most = command.answer_bytes
-        if not least <= len(data) <= most:
-            raise CardProtocolError(
-                f"the answer to {command.name} carries {len(data)} bytes, "
-                f"expected {least} to {most}"
-            )
-        # The session is back only now: whatever went wrong above has ended it.
-        self.session = None if command.ends_session else session
-        return data
-
-    def _begin_selection(self, aid: int) -> bytes:
-        apdu = wrap(Ins.SELECT_APPLICATION, encode_aid(aid))
-        self.session, self.selected = None, None
-        return apdu
-
-    def _end_selection(self, aid: int, answer: bytes) -> None:
-        frame = parse_frame(Ins.SELECT_APPLICATION.name, answer)
-        if frame.more or frame.data:
-            raise CardProtocolError("the card answered SELECT_APPLICATION with data")
-        self.selected = aid
-
-    def _authenticate(self, authentication: Handshake) -> Exchange[None]:
-        if self.selected is None:
-            raise RuntimeError("the last selection failed; select an application first")
-        self.session = None
-        (challenge,) = yield from send(wrap(authentication.ins, authentication.first()))
-        yield from self._finish_authentication(authentication, challenge)
-
-    def _finish_authentication(self, authentication: Handshake, answer: bytes) -> Exchange[None]:
-        name = authentication.ins.name
-        challenge = parse_frame(name, answer)
-        if not challenge.more:
-            raise CardProtocolError(f"the card answered {name} without a challenge")
-        response = authentication.respond(challenge.data)
-        (answer,) = yield from send(wrap(Ins.ADDITIONAL_FRAME, response))
-        proof = parse_frame(name, answer)
-        if proof.more:
-            raise CardProtocolError(f"the card does not end {name}")
-        messaging = authentication.finish(proof.data)
-        self.session = Session(authentication.key_number, messaging)
-
-    def _current_session(self) -> Session:
-        if self.session is None:
-            raise RuntimeError("this needs an authenticated session")
-        return self.session
+        yield from self.perform(Command(Ins.WRITE_DATA, header, data, mode))
 
     def _check_mode(self, mode: CommunicationMode) -> None:
         if mode is not CommunicationMode.PLAIN:
-            self._current_session()
+            self.current_session()
 
     def _wire_key_number(self, key_number: int, key_type: KeyType) -> int:
         (number,) = encode_key_number(key_number)
