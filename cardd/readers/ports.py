@@ -50,6 +50,13 @@ class ReaderFault:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderRecovered:
+    """The fault that was reported of the reader is over; a card, if there, follows."""
+
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceLost:
     """The whole source (pcscd) is gone or refuses us; `why` says what to do."""
 
@@ -70,6 +77,7 @@ ReaderEvent = (
     | CardInserted
     | CardWithdrawn
     | ReaderFault
+    | ReaderRecovered
     | SourceLost
     | SourceRestored
 )
