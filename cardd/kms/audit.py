@@ -5,7 +5,6 @@ cut off its end, which a later checkpoint elsewhere must show.
 """
 
 import os
-import stat
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from cardd.errors import KmsUnavailable, StartCode, StartError
 from cardd.kms import audit_lines
 from cardd.kms.audit_lines import GENESIS, Head
 from cardd.kms.audit_storage import LineFile, damaged, open_alone, read_tail
+from cardd.kms.files import open_regular
 
 GROUP_DELAY_S = 0.05  # half of the 100 ms within which a line reaches the disk
 _RETRY_S = 1.0
@@ -132,10 +132,7 @@ def verify(path: Path) -> int:
     """
     head = GENESIS
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise damaged(path, None, "it is not a file")
+        with open_regular(path) as file:
             for line in audit_lines.lines(file):
                 head = audit_lines.follow(line, head)
     except ValueError as error:

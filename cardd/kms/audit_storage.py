@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import os
-import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from cardd.errors import KmsUnavailable, StartCode, StartError
 from cardd.kms.audit_lines import GENESIS, MAXIMUM_LINE, Head, follow
+from cardd.kms.files import require_regular, sync_folder
 
 TAIL_BYTES = 262_144
 _SHOWN_BYTES = 1024
@@ -136,19 +136,14 @@ def open_alone(path: Path) -> int:
     except OSError as error:
         raise _unavailable(path, f"{error.strerror}; check kms.audit") from error
     try:
+        require_regular(descriptor, path)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _unavailable(path, "it is not a file")
-        _sync_folder(path.parent)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise _unavailable(path, "another process writes it; each needs its own") from None
+        sync_folder(path.parent)
     except OSError as error:
         os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise _unavailable(path, "another process writes it; each needs its own") from None
         raise _unavailable(path, f"{error.strerror}; check kms.audit") from error
-    except StartError:
-        os.close(descriptor)
-        raise
     return descriptor
 
 
@@ -190,14 +185,6 @@ def damaged(path: Path, line: int | None, reason: str) -> StartError:
         "a new one",
         line=line,
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unavailable(path: Path, reason: str) -> StartError:

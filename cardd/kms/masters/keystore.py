@@ -2,7 +2,6 @@
 
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cardd.errors import StartCode, StartError
+from cardd.kms.files import open_regular, publish
 from cardd.kms.masters import envelope as form
 from cardd.kms.masters.slots import Slot, lock, unlock
 from cardd.kms.masters.soft import SoftMasters
@@ -41,7 +41,7 @@ def create(path: Path, slot: Slot) -> None:
         ),
     )
     try:
-        _publish(path, form.encode(envelope, kek))
+        publish(path, form.encode(envelope, kek))
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
@@ -84,45 +84,18 @@ def _generate(use: form.KeyUse) -> Secret:
 
 def _read(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise form.damaged(str(path), "it is not a file")
-            if mode & 0o077:
-                raise StartError(
-                    StartCode.KEYSTORE_PERMISSIONS,
-                    f"the keystore {path} is open to others (mode {stat.S_IMODE(mode):04o}): "
-                    "make it 0600, and consider its passphrase known",
-                )
-            return file.read(form.MAXIMUM_BYTES + 1)
+        with open_regular(path) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(form.MAXIMUM_BYTES + 1)
     except OSError as error:
         raise _failure(path, error, "read") from error
-
-
-def _publish(path: Path, content: bytes) -> None:
-    """Write a new file whole: a link either appears complete or not at all, and replaces none."""
-    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.link(draft, path)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if mode & 0o077:
+        raise StartError(
+            StartCode.KEYSTORE_PERMISSIONS,
+            f"the keystore {path} is open to others (mode {mode:04o}): make it 0600, and change "
+            "its passphrase if others may have copied it",
+        )
+    return content
 
 
 def _exists(path: Path) -> StartError:
@@ -140,5 +113,5 @@ def _failure(path: Path, error: OSError, done: str) -> StartError:
     elif isinstance(error, PermissionError):
         code, hint = StartCode.KEYSTORE_PERMISSIONS, "check its owner and that of its folder"
     else:
-        code, hint = StartCode.KEYSTORE_UNAVAILABLE, "check the disk"
+        code, hint = StartCode.KEYSTORE_UNAVAILABLE, "check kms.masters and the disk"
     return StartError(code, f"the keystore {path} cannot be {done}: {error.strerror}; {hint}")

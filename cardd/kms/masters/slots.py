@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Meta
 
 from cardd.errors import StartCode, StartError
+from cardd.kms.files import open_regular
 from cardd.kms.masters.wrapping import Wrapped, unwrap, wrap
 from cardd.secret import Secret
 
@@ -83,10 +84,10 @@ def lock(slot: Slot, kek: Secret, keystore_id: str) -> StoredSlot:
     if isinstance(slot, Passphrase):
         if not len(slot.secret):
             raise StartError(StartCode.KEYSTORE_PASSPHRASE, "the passphrase is empty")
-        opened = PassphraseSlot(salt=salt, cost=slot.cost)
-        return wrap(opened, _from_passphrase(slot, opened), kek, keystore_id)
-    blank = CredentialSlot(salt=salt)
-    return wrap(blank, _from_credential(_read_credential(slot.path), blank), kek, keystore_id)
+        by_passphrase = PassphraseSlot(salt=salt, cost=slot.cost)
+        return wrap(by_passphrase, _from_passphrase(slot, by_passphrase), kek, keystore_id)
+    by_file = CredentialSlot(salt=salt)
+    return wrap(by_file, _from_credential(_read_credential(slot.path), by_file), kek, keystore_id)
 
 
 def unlock(slot: Slot, stored: tuple[StoredSlot, ...], keystore_id: str) -> Secret:
@@ -139,25 +140,17 @@ def _from_credential(credential: Secret, stored: CredentialSlot) -> Secret:
 
 def _read_credential(path: Path) -> Secret:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise StartError(
-            StartCode.KEYSTORE_NOT_FOUND, f"there is no credential file at {path}"
-        ) from None
+        with open_regular(path) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            value = file.read(CREDENTIAL_MAXIMUM + 1)
     except OSError as error:
+        raise _no_credential(path, error) from error
+    # Group-readable passes: systemd grants its credentials by an ACL, whose mask shows there.
+    if mode & 0o037:
         raise StartError(
-            StartCode.KEYSTORE_PERMISSIONS, f"the credential file cannot be opened: {error}"
-        ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        # Group-readable passes: systemd grants its credentials by an ACL, whose mask shows there.
-        if mode & 0o037:
-            raise StartError(
-                StartCode.KEYSTORE_PERMISSIONS,
-                f"the credential file {path} is open to others (mode {stat.S_IMODE(mode):04o}): "
-                "make it 0400",
-            )
-        value = file.read(CREDENTIAL_MAXIMUM + 1) if stat.S_ISREG(mode) else b""
+            StartCode.KEYSTORE_PERMISSIONS,
+            f"the credential file {path} is open to others (mode {mode:04o}): make it 0400",
+        )
     if not CREDENTIAL_MINIMUM <= len(value) <= CREDENTIAL_MAXIMUM:
         raise StartError(
             StartCode.KEYSTORE_PASSPHRASE,
@@ -165,3 +158,16 @@ def _read_credential(path: Path) -> Secret:
             f"{CREDENTIAL_MAXIMUM} random bytes",
         )
     return Secret(value)
+
+
+def _no_credential(path: Path, error: OSError) -> StartError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return StartError(
+            StartCode.KEYSTORE_NOT_FOUND,
+            f"there is no credential file at {path}; check kms.credential_file",
+        )
+    refused = isinstance(error, PermissionError)
+    return StartError(
+        StartCode.KEYSTORE_PERMISSIONS if refused else StartCode.KEYSTORE_UNAVAILABLE,
+        f"the credential file {path} cannot be read: {error.strerror}",
+    )
