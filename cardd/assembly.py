@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from cardd.clock import Clock, SystemClock
 from cardd.config import Config
@@ -69,6 +70,14 @@ def create_key_service(config: Config, slot: Slot | None = None) -> None:
     except BaseException:
         path.unlink()  # nothing is sealed with it yet
         raise
+
+
+def public_keys(config: Config) -> dict[str, Any]:
+    """Return the keys that verify assertions (RFC 7517), also while the service runs.
+
+    Raises StartError (`keystore_*`).
+    """
+    return _signer(keystore.open_keystore(_keystore_path(config), _slot(config))).jwks()
 
 
 def _signer(masters: SoftMasters) -> EcdsaSigner:

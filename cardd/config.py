@@ -157,7 +157,7 @@ def parse(text: str, origin: str) -> Config:
         raise StartError(StartCode.CONFIG_SYNTAX, f"{origin} is not TOML: {error}") from error
     _refuse_shared_key(document, origin)
     try:
-        config = msgspec.convert(document, Config)
+        config = msgspec.convert(document, Config, dec_hook=_decoded)
     except msgspec.ValidationError as error:
         unknown = _UNKNOWN.match(str(error))
         if unknown:
@@ -169,6 +169,17 @@ def parse(text: str, origin: str) -> Config:
         raise StartError(StartCode.CONFIG_INVALID, f"{origin}: {error}") from None
     _check(config, origin)
     return config
+
+
+def _decoded(kind: type, value: Any) -> Any:
+    """Return a value of a type that TOML does not have: paths."""
+    if kind is Path and isinstance(value, str):
+        path = Path(value)
+        if not path.is_absolute() or "\0" in value:
+            # Relative to what? A service is started from anywhere.
+            raise ValueError(f"Expected an absolute path, got {value!r}")
+        return path
+    raise ValueError(f"Expected an absolute path, got {type(value).__name__}")
 
 
 _UNKNOWN = re.compile(
