@@ -1,0 +1,58 @@
+"""What is on a chip, as lines for people. Keys show as check values, never in clear."""
+
+from collections.abc import Iterator
+
+from simulators.desfire.chip import Application, Chip, StandardFile
+from simulators.desfire.crypto import cmac
+from simulators.desfire.keys import Key
+
+CHECK_BYTES = 3
+TYPE_NAMES = {"DES": "DES/2K3DES", "TRIPLE_DES": "3K3DES", "AES": "AES"}
+MODE_NAMES = {0: "plain", 1: "MAC", 2: "plain", 3: "full"}
+RIGHT_NAMES = {0x0E: "free", 0x0F: "never"}
+
+
+def describe(chip: Chip) -> Iterator[str]:
+    """Yield the lines of a whole chip."""
+    yield f"DESFire {chip.product.upper()}  UID {_hex(chip.uid)}"
+    yield f"PICC key  {_key(chip.master)}  settings {chip.settings:02X}"
+    if any(chip.default_key) or chip.default_version:
+        yield f"default key  set, version {chip.default_version:02X}"
+    if chip.configuration:
+        yield f"configuration  {chip.configuration:02X}"
+    yield f"memory  {chip.free_bytes} bytes free"
+    for application in chip.applications.values():
+        yield from _application(application)
+
+
+def _application(application: Application) -> Iterator[str]:
+    yield f"application {_hex(application.aid[::-1])}  settings {application.settings:02X}"
+    for number, key in enumerate(application.keys):
+        yield f"  key {number}  {_key(key)}"
+    for number, file in application.files.items():
+        yield f"  file {number}  {_file(file)}"
+
+
+def _key(key: Key) -> str:
+    """Return type, version and check value: the CMAC of a block of zeros, cut to 3 bytes."""
+    check = cmac(key.cipher, bytes(key.type.block_bytes))[:CHECK_BYTES]
+    zeros = "  (zeros)" if not any(key.value) else ""
+    return f"{TYPE_NAMES[key.type.name]} version {key.version:02X} KCV {_hex(check)}{zeros}"
+
+
+def _file(file: StandardFile) -> str:
+    both, change = _nibbles(file.rights[0])
+    read, write = _nibbles(file.rights[1])
+    return (
+        f"{len(file.content)} bytes, {MODE_NAMES[file.communication]}, "
+        f"read {read}, write {write}, read and write {both}, change {change}"
+    )
+
+
+def _nibbles(byte: int) -> tuple[str, str]:
+    high, low = byte >> 4, byte & 0x0F
+    return RIGHT_NAMES.get(high, f"key {high}"), RIGHT_NAMES.get(low, f"key {low}")
+
+
+def _hex(value: bytes) -> str:
+    return value.hex().upper()
