@@ -1,5 +1,7 @@
-"""What clients wait for: authentications and enrolments, pending and ended."""
+"""What clients wait for: an authentication or an enrolment, from the request to its end."""
 
+import asyncio
+import secrets
 from enum import StrEnum
 from typing import Literal
 
@@ -22,33 +24,74 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+Result = AuthenticationResult | Prepared | Encoded
+
+
 class Operation:
     """Something one client asked of a card. Read it on the event loop's thread.
 
     `owner` is an opaque string: who asked. `problem` says why it failed, or, while an enrolment
     waits for its card again, what interrupted it. `progress` is (steps done, steps in all) of an
-    enrolment. `expires_at` is in Unix seconds.
+    enrolment. `expires_at` is in Unix seconds. `claimed` is written by the readers' workers.
     """
 
-    id: str
-    owner: str
-    kind: Literal["authentication", "enrolment"]
-    request: AuthenticationRequest | EnrolmentRequest
-    expires_at: float
-    result: AuthenticationResult | Prepared | Encoded | None
-    problem: Problem | None
-    progress: tuple[int, int] | None
+    def __init__(
+        self, owner: str, request: AuthenticationRequest | EnrolmentRequest, now: float
+    ) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.owner = owner
+        self.request = request
+        self.kind: Literal["authentication", "enrolment"] = (
+            "authentication" if isinstance(request, AuthenticationRequest) else "enrolment"
+        )
+        self.expires_at = now + request.timeout_s
+        self.result: Result | None = None
+        self.problem: Problem | None = None
+        self.progress: tuple[int, int] | None = None
+        self.claimed = False
+        self._final: State | None = None
+        self._change = asyncio.Event()
 
     @property
     def state(self) -> State:
         """Where it stands now."""
-        raise NotImplementedError
+        if self._final is not None:
+            return self._final
+        return State.IN_PROGRESS if self.claimed else State.WAITING_FOR_CARD
 
     @property
     def ended(self) -> bool:
         """Whether its state is final."""
-        raise NotImplementedError
+        return self._final is not None
 
     async def changed(self, timeout_s: float) -> None:
-        """Return at the next change of state, at once where it has ended, or at the time-out."""
-        raise NotImplementedError
+        """Return at the next change, at once where it has ended, or at the time-out.
+
+        A change is a step of an enrolment, its interruption, or the end. That an authentication
+        has its card is not announced: its end follows at once.
+        """
+        if self.ended:
+            return
+        change = self._change
+        try:
+            async with asyncio.timeout(timeout_s):
+                await change.wait()
+        except TimeoutError:
+            return
+
+    def note(self, *, problem: Problem | None, progress: tuple[int, int] | None) -> None:
+        """Record how it goes, and wake who waits for a change."""
+        self.problem = problem
+        self.progress = progress
+        self._wake()
+
+    def end(self, final: State, *, result: Result | None, problem: Problem | None) -> None:
+        """Record its end, and wake who waits for a change."""
+        self._final = final
+        self.result = result
+        self.problem = problem
+        self._wake()
+
+    def _wake(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()

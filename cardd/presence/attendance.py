@@ -1,0 +1,177 @@
+"""A card being served in its reader's worker, from the connection to the one report of it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import structlog
+
+from cardd.clock import Clock
+from cardd.errors import CarddError, CardRemoved, KmsUnavailable, Refused
+from cardd.iso7816.connection import CardConnection
+from cardd.kms.messages import Outcome
+from cardd.kms.ports import KeyService
+from cardd.presence.operations import Operation
+from cardd.presence.queue import Queue
+from cardd.presence.relay import relay
+from cardd.presence.slots import Slot, Visit
+from cardd.presence.taps import WAY_LOST, Report, problem_of, procedure_for
+
+_log = structlog.get_logger(__name__)
+
+Tell = Callable[..., None]
+"""Calls a function with arguments on the event loop's thread. Returns at once, raises nothing."""
+
+
+class Hearer(Protocol):
+    """Who hears, on the event loop's thread, what came of a card."""
+
+    def reported(self, report: Report) -> None:
+        """Take what came of a card."""
+
+    def progressed(self, visit: Visit, operation: Operation, progress: tuple[int, int]) -> None:
+        """Take how far an enrolment got: (steps done, steps in all)."""
+
+    def freed(self, slot: Slot) -> None:
+        """Hear that a reader that was stuck answers again."""
+
+
+class Attendant:
+    """Serves the cards of every reader, each in its reader's worker."""
+
+    def __init__(
+        self,
+        *,
+        service: KeyService,
+        queue: Queue,
+        clock: Clock,
+        debounce_s: float,
+        tell: Tell,
+        hearer: Hearer,
+    ) -> None:
+        self.service = service
+        self.queue = queue
+        self.clock = clock
+        self.debounce_s = debounce_s
+        self.tell = tell
+        self.hearer = hearer
+
+    def attend(self, slot: Slot, visit: Visit, *, shown: bool) -> None:
+        """Queue the service of a card: of one just shown, or for a waiting enrolment alone."""
+        slot.worker.submit(lambda: self._serve(slot, visit, shown=shown))
+
+    def _serve(self, slot: Slot, visit: Visit, *, shown: bool) -> None:
+        with self._busy(slot, visit):
+            if visit.void:
+                return
+            attendance = _Attendance(self, slot, visit, shown=shown)
+            try:
+                with contextlib.closing(slot.source.connect(slot.name)) as connection:
+                    attendance.serve(connection)
+            except CarddError as error:
+                attendance.failed(error)
+            except Exception:  # noqa: BLE001 - whoever waits must hear of it, whatever it was
+                _log.exception("card.service_failed", reader=slot.name)
+                attendance.failed(KmsUnavailable("the card could not be judged; see the log"))
+
+    @contextlib.contextmanager
+    def _busy(self, slot: Slot, visit: Visit) -> Iterator[None]:
+        with slot.lock:
+            slot.serving = visit
+            slot.alive_at = self.clock.now()
+        try:
+            yield
+        finally:
+            with slot.lock:
+                was_stuck, slot.stuck = slot.stuck, False
+                slot.serving = slot.operation = None
+            if was_stuck:
+                self.tell(self.hearer.freed, slot)
+
+
+class _Attendance:
+    """One card being served; it reports once, or not at all where nobody is concerned."""
+
+    def __init__(self, attendant: Attendant, slot: Slot, visit: Visit, *, shown: bool) -> None:
+        self._attendant = attendant
+        self._slot = slot
+        self._visit = visit
+        self._shown = shown
+        self._uid: bytes | None = None
+        self._operation: Operation | None = None
+        self._over = False
+
+    def serve(self, connection: CardConnection) -> None:
+        """Do what the card is there for, in one transaction."""
+        from cardd.readers.contactless import read_uid  # noqa: PLC0415
+
+        with connection.transaction():
+            if self._slot.visit is not self._visit:
+                raise CardRemoved("the card left the reader before it could be read")
+            self._uid = read_uid(connection)
+            self._claim()
+            if self._operation is None and (not self._shown or self._bounced()):
+                self._over = True
+                return
+            outcome = relay(
+                self._attendant.service,
+                connection,
+                procedure_for(self._operation, self._uid),
+                alive=self._alive,
+                progress=self._progressed,
+            )
+            self._succeeded(outcome)
+
+    def failed(self, error: CarddError) -> None:
+        """Report a failure, unless the report was given before it."""
+        if self._over:
+            _log.debug("card.lost_after_report", reader=self._slot.name, error=str(error))
+            return
+        if self._uid is None:
+            self._claim()
+        operation = self._operation
+        enrols = operation is not None and operation.kind == "enrolment"
+        if operation is None and not self._shown:
+            return
+        if isinstance(error, Refused):
+            self._slot.judged_uid = self._uid
+        problem = problem_of(error, tap=not enrols, identified=self._uid is not None)
+        waits_again = (
+            operation is not None
+            and enrols
+            and self._uid is not None
+            and isinstance(error, WAY_LOST)
+            and self._attendant.queue.release(operation, self._uid)
+        )
+        self._report(problem=problem, waits_again=waits_again)
+
+    def _succeeded(self, outcome: Outcome) -> None:
+        self._slot.judged_uid = self._uid
+        self._report(outcome=outcome)
+
+    def _claim(self) -> None:
+        queue = self._attendant.queue
+        self._operation = queue.claim(self._slot.name, self._uid, shown=self._shown)
+        self._slot.operation = self._operation
+
+    def _bounced(self) -> bool:
+        """Tell whether a card that was judged lost contact for a moment and is here again."""
+        away = self._visit.absent_s
+        return (
+            away is not None
+            and away < self._attendant.debounce_s
+            and self._uid == self._slot.judged_uid
+        )
+
+    def _alive(self) -> None:
+        self._slot.alive_at = self._attendant.clock.now()
+
+    def _progressed(self, progress: tuple[int, int]) -> None:
+        if self._operation is not None:
+            heard = self._attendant.hearer.progressed
+            self._attendant.tell(heard, self._visit, self._operation, progress)
+
+    def _report(self, **facts: Any) -> None:
+        self._over = True
+        report = Report(self._visit, self._operation, **facts)
+        self._attendant.tell(self._attendant.hearer.reported, report)
