@@ -13,10 +13,10 @@ PROTOCOL = 0x05
 CONFIGURE_PICC, CONFIGURE_DEFAULT_KEY = 0x00, 0x01
 CONFIGURATION_BYTES = {CONFIGURE_PICC: 1, CONFIGURE_DEFAULT_KEY: 25}
 
-# Hardware and software (type, subtype, major, minor); EV2's minor bytes are not confirmed.
+# Hardware and software (vendor, type, subtype, major, minor); EV2's minor bytes are not confirmed.
 VERSIONS = {
-    Product.EV1: (bytes((4, 1, 0x01, 0x00)), bytes((4, 1, 0x01, 0x04))),
-    Product.EV2: (bytes((4, 1, 0x12, 0x00)), bytes((4, 1, 0x02, 0x01))),
+    Product.EV1: (bytes((4, 1, 1, 0x01, 0x00)), bytes((4, 1, 1, 0x01, 0x04))),
+    Product.EV2: (bytes((4, 1, 1, 0x12, 0x00)), bytes((4, 1, 1, 0x02, 0x01))),
 }
 WEEK_AND_YEAR = bytes((0x30, 0x26))
 
