@@ -1,0 +1,145 @@
+"""What one asks of a card, and what came of it; as `models`."""
+
+from dataclasses import dataclass
+
+from cardd.client.models import CardSummary, Holder, Json
+
+FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an operation failed, or was interrupted."""
+
+    code: str
+    status: int
+    detail: str
+    user_message: str
+    facts: Json
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Problem":
+        """Read a problem (RFC 9457); what is no standard member is a fact."""
+        standard = {"type", "title", "status", "detail", "code", "user_message", "instance"}
+        return cls(
+            raw["code"],
+            raw["status"],
+            raw.get("detail", ""),
+            raw.get("user_message", ""),
+            {name: value for name, value in raw.items() if name not in standard},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationResult:
+    """A person was authenticated; `assertion` is a compact JWS for the audience asked for."""
+
+    method: str
+    acr: str
+    amr: tuple[str, ...]
+    auth_time: int
+    holder: Holder
+    card: CardSummary
+    reader: str
+    sid: str | None
+    assertion: str
+    raw: Json
+
+    @classmethod
+    def parse(cls, raw: Json) -> "AuthenticationResult":
+        """Read a result."""
+        return cls(
+            raw["method"],
+            raw["acr"],
+            tuple(raw["amr"]),
+            raw["auth_time"],
+            Holder.parse(raw["holder"]),
+            CardSummary.parse(raw["card"]),
+            raw["reader"],
+            raw.get("sid"),
+            raw["assertion"],
+            raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was encoded: `number` is printed on the badge. After `prepare` only `badge` is there.
+
+    `exposed` says that the encoding began from a public key.
+    """
+
+    type: str
+    badge: str
+    number: str | None
+    holder: Holder | None
+    scheme: str | None
+    generation: int | None
+    expires_at: int | None
+    exposed: bool | None
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Receipt":
+        """Read a receipt."""
+        holder = raw.get("holder")
+        return cls(
+            raw["type"],
+            raw["badge"],
+            raw.get("number"),
+            Holder.parse(holder) if holder else None,
+            raw.get("scheme"),
+            raw.get("generation"),
+            raw.get("expires_at"),
+            raw.get("exposed"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """An authentication that this user started."""
+
+    id: str
+    state: str
+    expires_at: float
+    result: AuthenticationResult | None
+    problem: Problem | None
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Authentication":
+        """Read an authentication."""
+        result, problem = raw.get("result"), raw.get("problem")
+        return cls(
+            raw["id"],
+            raw["state"],
+            raw["expires_at"],
+            AuthenticationResult.parse(result) if result else None,
+            Problem.parse(problem) if problem else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """An encoding; `progress` is steps done and steps in all.
+
+    `problem` in a state that is not final says what interrupted it: show the badge again.
+    """
+
+    id: str
+    state: str
+    expires_at: float
+    progress: tuple[int, int] | None
+    result: Receipt | None
+    problem: Problem | None
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Enrolment":
+        """Read an encoding."""
+        progress, result, problem = raw.get("progress"), raw.get("result"), raw.get("problem")
+        return cls(
+            raw["id"],
+            raw["state"],
+            raw["expires_at"],
+            (progress[0], progress[1]) if progress else None,
+            Receipt.parse(result) if result else None,
+            Problem.parse(problem) if problem else None,
+        )
