@@ -1,0 +1,198 @@
+"""The file: made, opened, refused."""
+
+import sqlite3
+import stat
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cardd.badges.states import BadgeState
+from cardd.errors import Code, KmsUnavailable, Refused, StartCode, StartError
+from cardd.kms.messages import Page
+from cardd.store.opening import create_registry, open_registry
+
+pytestmark = pytest.mark.unit
+
+FDS = Path("/proc/self/fd")
+
+
+def not_started(call, *arguments) -> StartCode:
+    with pytest.raises(StartError) as caught:
+        call(*arguments)
+    return caught.value.code
+
+
+def test_a_registry_is_there_again_when_it_is_opened_again(url, sealer, things):
+    registry = create_registry(url, sealer)
+    registry.add_holder(things.holder())
+    registry.close()
+    again = open_registry(url, sealer)
+    assert again.holder(things.holder().id) == things.holder()
+    again.close()
+
+
+def test_its_files_are_its_owners_alone(peopled, path):
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("registry.db", "registry.db-wal", "registry.db-shm"), 0o600)
+
+
+def test_commits_are_synced_and_references_checked(registry):
+    connection = registry._connections._kept().connection
+    pragma = {
+        name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    }
+    full = 2
+    assert pragma == {
+        "journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "busy_timeout": 300
+    }  # fmt: skip
+
+
+def test_a_missing_registry_names_the_remedy_and_is_not_made(url, path, sealer):
+    with pytest.raises(StartError, match="cardd-kms init") as caught:
+        open_registry(url, sealer)
+    assert caught.value.code is StartCode.REGISTRY_NOT_FOUND
+    assert not path.exists()
+
+
+def test_an_existing_registry_is_not_made_anew(peopled, url, path, sealer):
+    assert not_started(create_registry, url, sealer) is StartCode.REGISTRY_EXISTS
+    assert len(peopled.holders(Page())[0]) == 2
+    assert not list(path.parent.glob(".*"))
+
+
+def test_a_registry_in_a_missing_folder_is_unavailable(tmp_path, sealer):
+    url = f"sqlite:{tmp_path}/none/registry.db"
+    assert not_started(create_registry, url, sealer) is StartCode.REGISTRY_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:", "sqlite:relative.db", "sqlite:/a\0b", "postgresql://x/y", "/plain", ""]
+)
+def test_an_address_of_another_form_is_refused(url, sealer):
+    assert not_started(open_registry, url, sealer) is StartCode.CONFIG_INVALID
+    assert not_started(create_registry, url, sealer) is StartCode.CONFIG_INVALID
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(4080)])
+def test_a_file_that_is_no_registry_is_unavailable_and_untouched(url, path, sealer, content):
+    path.write_bytes(content)
+    assert not_started(open_registry, url, sealer) is StartCode.REGISTRY_UNAVAILABLE
+    assert not content or path.read_bytes() == content
+
+
+def test_a_folder_in_its_place_is_unavailable(url, path, sealer):
+    path.mkdir()
+    assert not_started(open_registry, url, sealer) is StartCode.REGISTRY_UNAVAILABLE
+
+
+def test_a_database_of_another_program_is_unavailable(url, path, sealer, sql):
+    sql("CREATE TABLE schema_version (something)")
+    assert not_started(open_registry, url, sealer) is StartCode.REGISTRY_UNAVAILABLE
+
+
+@pytest.mark.parametrize("version", [0, 2, 999])
+def test_a_schema_of_another_version_is_refused(registry, url, sealer, sql, version):
+    sql("UPDATE schema_version SET version = ?", version)
+    assert not_started(open_registry, url, sealer) is StartCode.REGISTRY_VERSION
+    with pytest.raises(KmsUnavailable):
+        registry.ping()
+
+
+def test_a_registry_of_another_keystore_is_refused_at_the_start(registry, url, sealer):
+    sealer.site = b"t"
+    assert not_started(open_registry, url, sealer) is StartCode.REGISTRY_UNAVAILABLE
+
+
+def test_masters_that_do_not_answer_do_not_keep_it_from_opening(registry, url, sealer):
+    sealer.answers = False
+    open_registry(url, sealer).close()
+
+
+def test_a_registry_moved_away_while_in_use_is_unavailable(registry, path):
+    registry.ping()
+    moved = path.rename(path.with_name("moved"))
+    with pytest.raises(KmsUnavailable):
+        registry.ping()
+    path.write_bytes(moved.read_bytes())
+    with pytest.raises(KmsUnavailable):
+        registry.ping()
+
+
+def test_a_path_with_the_special_characters_of_addresses_is_only_a_path(tmp_path, sealer):
+    path = tmp_path / "a ?mode=memory#%41&é.db"
+    create_registry(f"sqlite:{path}", sealer).close()
+    assert path.exists()
+
+
+def test_a_locked_database_is_unavailable_at_once_and_recovers(peopled, path, things):
+    holder = things.holder(3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with pytest.raises(KmsUnavailable, match="locked") as caught:
+            peopled.add_holder(holder)
+        with pytest.raises(KmsUnavailable):
+            peopled.atomically().__enter__()
+        assert time.monotonic() - started < 2.5
+        assert "S00003" not in repr((str(caught.value), caught.value.__cause__))
+        assert peopled.badge_and_holder(things.badge(1).uid), "a look-up needs no lock"
+        other.execute("ROLLBACK")
+    peopled.add_holder(holder)
+    with peopled.atomically():
+        assert peopled.holder(holder.id) == holder
+
+
+def test_two_threads_that_change_one_badge_do_not_both_succeed(peopled, things):
+    badge, count = peopled.badge(things.badge(1).id), 8
+    outcomes, barrier = [], threading.Barrier(count)
+
+    def change(state):
+        barrier.wait(10)
+        try:
+            outcomes.append(peopled.put_badge(replace(badge, state=state)))
+        except Refused as refusal:
+            outcomes.append(refusal.code)
+
+    states = [BadgeState.REVOKED, BadgeState.SUSPENDED] * (count // 2)
+    run_all([threading.Thread(target=change, args=(state,)) for state in states])
+    assert outcomes.count(Code.CONFLICT) == count - 1
+    assert peopled.badge(badge.id) in outcomes
+
+
+def test_an_unfinished_transaction_is_not_seen_by_another_thread(registry, things):
+    seen = []
+    with registry.atomically():
+        registry.add_holder(things.holder())
+        run_all([threading.Thread(target=lambda: seen.append(registry.holders(Page())))])
+    assert seen == [([], None)]
+
+
+def test_the_connection_of_a_thread_ends_with_it(registry, path):
+    """SQLite keeps the descriptors of closed connections, and uses them for the next ones."""
+
+    def descriptors():
+        return sum(link.is_symlink() and link.readlink() == path for link in FDS.iterdir())
+
+    def round_of_threads():
+        run_all([threading.Thread(target=registry.ping) for _ in range(5)])
+        return descriptors()
+
+    registry.ping()
+    first = round_of_threads()
+    assert [round_of_threads() for _ in range(3)] == [first] * 3
+    assert len(registry._connections._all) == 1
+    registry.close()
+    assert descriptors() == 0
+
+
+def run_all(threads):
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
