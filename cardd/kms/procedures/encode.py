@@ -158,7 +158,7 @@ def _ensure_application(card: DesfireCard, plan: Plan) -> Driven[None]:
 
 
 def _ensure_application_content(card: DesfireCard, plan: Plan, scheme: Scheme) -> Driven[None]:
-    """Set the application's keys and file; its master key changes last: it says that all is done."""
+    """Set the application's keys and file; the master key changes last and says all is done."""
     keys = plan.keys
     yield from card.select_application(plan.badge.aid)
     try:

@@ -1,0 +1,100 @@
+"""A real embedded key service in a folder, virtual badges, and a relay that can be cut."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cardd import assembly
+from cardd.config import Config, parse
+from cardd.errors import CardRemoved
+from cardd.iso7816.exchange import Answers
+from cardd.kms import messages as m
+from cardd.kms.ports import KeyService
+from simulators.desfire.picc import VirtualDesfire
+
+
+class MovedClock:
+    """A clock that a test moves."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+
+def configuration(folder: Path, blanks: str = "factory", **badge: Any) -> Config:
+    """Return a configuration whose files are all in one folder."""
+    extra = "".join(f'{key} = "{value}"\n' for key, value in badge.items())
+    credential = folder / "credential"
+    if not credential.exists():
+        credential.touch(mode=0o600)
+        credential.write_bytes(bytes(range(32)))
+    return parse(
+        f"""
+        [site]
+        issuer = "https://cardd.test"
+        device = "desk-1"
+        [badge]
+        system_identifier = "4E585020416275"
+        {extra}
+        [enrolment]
+        blanks = "{blanks}"
+        [kms]
+        masters = "soft:{folder}/keystore.json"
+        credential_file = "{credential}"
+        registry = "sqlite:{folder}/registry.db"
+        audit = "{folder}/audit.jsonl"
+        """,
+        "test",
+    )
+
+
+@contextmanager
+def key_service(config: Config, clock: MovedClock | None = None) -> Iterator[KeyService]:
+    """Create the key service's files where they are missing, and open it."""
+    if not Path(config.kms.masters.removeprefix("soft:")).exists():
+        assembly.create_key_service(config)
+    with assembly.open_key_service(config, clock) as service:
+        yield service
+
+
+class Cut(CardRemoved):
+    """The relay lost the card, on purpose."""
+
+
+class Relay:
+    """Relays a procedure to a virtual badge; cuts it at a command, before or after the card."""
+
+    def __init__(self, service: KeyService, badge: VirtualDesfire) -> None:
+        self.service = service
+        self.badge = badge
+        self.sent: list[bytes] = []
+
+    def run(
+        self,
+        procedure: m.Procedure,
+        *,
+        cut_at: int | None = None,
+        executed: bool = False,
+        spoil: Any = None,
+    ) -> m.Outcome:
+        """Return the outcome; raise what the service raises, or Cut."""
+        self.badge.reset()
+        self.sent = []
+        step = self.service.begin(procedure)
+        while isinstance(step, m.Step):
+            answers: Answers = ()
+            for command in step.commands:
+                if cut_at == len(self.sent):
+                    if executed:
+                        self.badge.transmit(command)
+                    self.badge.reset()
+                    self.service.abort(step.handle)
+                    raise Cut("cut by the test")
+                answer = self.badge.transmit(command)
+                self.sent.append(command)
+                answers += (spoil(len(self.sent), answer) if spoil else answer,)
+            step = self.service.next(step.handle, answers)
+        return step

@@ -1,0 +1,502 @@
+"""The key service with virtual badges: encoding that survives any cut, taps, and what is refused."""
+
+import dataclasses
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jwt
+import pytest
+from cardd.badges.states import BadgeState
+from cardd.config import Config
+from cardd.errors import CarddError, Code, KmsUnavailable, Refused
+from cardd.kms import handles, messages as m
+from cardd.kms.audit import verify as verify_audit
+from cardd.kms.ports import KeyService
+from tests.kms.kms_world import Cut, MovedClock, Relay, configuration, key_service
+from simulators.desfire.picc import VirtualDesfire
+
+pytestmark = pytest.mark.unit
+
+NONCE = "n" * 22
+PRODUCTS = ("ev1", "ev2")
+BLANKS = ("factory", "transport")
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return configuration(tmp_path)
+
+
+@pytest.fixture
+def service(config: Config, clock: MovedClock) -> Iterator[KeyService]:
+    with key_service(config, clock) as opened:
+        yield opened
+
+
+def holder(service: KeyService, number: str = "A1", name: str = "Camille") -> m.HolderView:
+    return service.add_holder(
+        m.NewHolder(staff_number=number, given_name=name, family_name="Martin")
+    )
+
+
+def encoded(service: KeyService, badge: VirtualDesfire, who: str | None = None) -> m.Encoded:
+    outcome = Relay(service, badge).run(m.Encode(uid=badge.uid, holder=who))
+    assert isinstance(outcome, m.Encoded)
+    return outcome
+
+
+def tapped(service: KeyService, badge: VirtualDesfire, *audiences: str) -> m.Authenticated:
+    requests = tuple(m.AssertionRequest(audience=a, nonce=NONCE) for a in audiences)
+    outcome = Relay(service, badge).run(m.Tap(uid=badge.uid, requests=requests))
+    assert isinstance(outcome, m.Authenticated)
+    return outcome
+
+
+def refusal(service: KeyService, badge: VirtualDesfire, procedure: m.Procedure) -> Code:
+    with pytest.raises(Refused) as caught:
+        Relay(service, badge).run(procedure)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_factory_badge_is_encoded_and_taps(service: KeyService, product: str) -> None:
+    badge = VirtualDesfire.factory(product)
+    who = holder(service)
+    receipt = encoded(service, badge, who.id)
+    assert receipt.exposed
+    assert receipt.scheme == f"{product}-aes"
+    assert receipt.holder is not None
+    assert receipt.holder.id == who.id
+    result = tapped(service, badge, "https://sso.test")
+    claims = jwt.decode(
+        result.assertions[0],
+        jwt.PyJWKSet.from_dict(service.jwks()).keys[0].key,
+        algorithms=["ES256"],
+        audience="https://sso.test",
+        issuer="https://cardd.test",
+        options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+    )
+    assert claims["sub"] == who.id
+    assert claims["acr"] == "urn:cardd:acr:one-factor"
+    assert claims["amr"] == ["hwk"]
+    assert claims["device"] == "desk-1"
+    assert claims["sid"] == result.sid
+    assert claims["nonce"] == NONCE
+    assert jwt.get_unverified_header(result.assertions[0])["typ"] == "cardd-auth+jwt"
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_tap_of_a_known_badge_sends_three_commands_on_air(
+    service: KeyService, product: str
+) -> None:
+    badge = VirtualDesfire.factory(product)
+    encoded(service, badge, holder(service).id)
+    relay = Relay(service, badge)
+    relay.run(m.Tap(uid=badge.uid))
+    assert [command[1] for command in relay.sent] == [
+        0x5A,
+        0x71 if product == "ev2" else 0xAA,
+        0xAF,
+    ]
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_transport_blank_is_encoded_without_exposure(
+    tmp_path: Path, clock: MovedClock, product: str
+) -> None:
+    with key_service(configuration(tmp_path, "transport"), clock) as service:
+        badge = VirtualDesfire.factory(product)
+        who = holder(service).id
+        unprepared = refusal(service, badge, m.Encode(uid=badge.uid, holder=who))
+        assert unprepared is Code.BADGE_KEYS_UNKNOWN
+        relay = Relay(service, badge)
+        assert isinstance(relay.run(m.Prepare(uid=badge.uid)), m.Prepared)
+        assert isinstance(relay.run(m.Prepare(uid=badge.uid)), m.Prepared), "again does no harm"
+        assert not encoded(service, badge, who).exposed
+        assert tapped(service, badge).holder.id == who
+
+
+def test_two_badges_have_no_key_in_common(service: KeyService) -> None:
+    badges = [VirtualDesfire.factory("ev2") for _ in range(2)]
+    for number, badge in enumerate(badges):
+        encoded(service, badge, holder(service, f"S{number}").id)
+    keys = [set(stored_keys(badge)) for badge in badges]
+    assert all(len(of_one) == 3 for of_one in keys)
+    assert not keys[0] & keys[1]
+
+
+def stored_keys(badge: VirtualDesfire) -> list[str]:
+    """Return the PICC's and our application's keys, as the chip has them."""
+    state = badge.to_json()
+    found = [state["master"]["value"]]
+    for application in state["applications"]:
+        found += [key["value"] for key in application["keys"]]
+    return found
+
+
+def commands_of_an_encoding(folder: Path, product: str, blanks: str) -> int:
+    with key_service(configuration(folder, blanks), MovedClock()) as service:
+        badge = VirtualDesfire.factory(product)
+        relay = Relay(service, badge)
+        if blanks == "transport":
+            relay.run(m.Prepare(uid=badge.uid))
+        relay.run(m.Encode(uid=badge.uid))
+        return len(relay.sent)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("executed", [False, True], ids=["lost-command", "lost-answer"])
+@pytest.mark.parametrize("blanks", BLANKS)
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_an_encoding_cut_at_any_command_goes_on_when_the_badge_is_shown_again(
+    tmp_path: Path, product: str, blanks: str, executed: bool
+) -> None:
+    (tmp_path / "count").mkdir()
+    total = commands_of_an_encoding(tmp_path / "count", product, blanks)
+    assert total > 30
+    clock = MovedClock()
+    with key_service(configuration(tmp_path, blanks), clock) as service:
+        for cut_at in range(total):
+            who = holder(service, f"S{cut_at}").id
+            badge = VirtualDesfire.factory(product)
+            relay = Relay(service, badge)
+            if blanks == "transport":
+                relay.run(m.Prepare(uid=badge.uid))
+            with pytest.raises(Cut):
+                relay.run(m.Encode(uid=badge.uid, holder=who), cut_at=cut_at, executed=executed)
+            clock.time += 10
+            receipt = encoded(service, badge, who)
+            assert receipt.exposed is (blanks == "factory")
+            assert tapped(service, badge).holder.id == who, f"after a cut at command {cut_at}"
+            assert set(badge.to_json()["default_key"]) == {"0"}
+
+
+@pytest.mark.faults
+def test_an_encoding_cut_twice_goes_on_all_the_same(tmp_path: Path) -> None:
+    with key_service(configuration(tmp_path), MovedClock()) as service:
+        for first in range(0, 30, 5):
+            badge = VirtualDesfire.factory("ev2")
+            relay = Relay(service, badge)
+            for cut_at, executed in ((first, True), (4, True), (6, False)):
+                with pytest.raises(Cut):
+                    relay.run(m.Encode(uid=badge.uid), cut_at=cut_at, executed=executed)
+            assert encoded(service, badge).number
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("executed", [False, True])
+def test_a_preparation_that_was_cut_goes_on(tmp_path: Path, executed: bool) -> None:
+    with key_service(configuration(tmp_path, "transport"), MovedClock()) as service:
+        for cut_at in range(8):
+            badge = VirtualDesfire.factory("ev1")
+            relay = Relay(service, badge)
+            with pytest.raises(Cut):
+                relay.run(m.Prepare(uid=badge.uid), cut_at=cut_at, executed=executed)
+            assert isinstance(relay.run(m.Prepare(uid=badge.uid)), m.Prepared)
+            assert encoded(service, badge).number
+
+
+def test_a_refused_blank_leaves_nothing_in_the_registry(service: KeyService) -> None:
+    other_site = VirtualDesfire.factory("ev2")
+    with encoded_elsewhere(other_site):
+        pass
+    assert refusal(service, other_site, m.Encode(uid=other_site.uid)) is Code.BADGE_KEYS_UNKNOWN
+    assert service.badges(m.Page()).items == ()
+
+
+@contextmanager
+def encoded_elsewhere(badge: VirtualDesfire) -> Iterator[None]:
+    """Encode a badge at another site, with other masters."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        key_service(configuration(Path(folder)), MovedClock()) as service,
+    ):
+        encoded(service, badge)
+        yield
+
+
+def test_a_badge_of_another_site_with_a_known_uid_is_not_genuine(service: KeyService) -> None:
+    genuine = VirtualDesfire.factory("ev2")
+    encoded(service, genuine, holder(service).id)
+    clone = VirtualDesfire.factory("ev2", uid=genuine.uid)
+    assert refusal(service, clone, m.Tap(uid=clone.uid)) is Code.BADGE_NOT_GENUINE
+    with encoded_elsewhere(clone):
+        assert refusal(service, clone, m.Tap(uid=clone.uid)) is Code.BADGE_NOT_GENUINE
+
+
+def test_an_ev2_badge_that_answers_as_ev1_is_refused(service: KeyService) -> None:
+    genuine = VirtualDesfire.factory("ev2")
+    encoded(service, genuine, holder(service).id)
+    older = VirtualDesfire.factory("ev1", uid=genuine.uid)
+    assert refusal(service, older, m.Tap(uid=older.uid)) in {
+        Code.BADGE_NOT_GENUINE,
+        Code.CARD_NOT_SUPPORTED,
+    }
+
+
+def test_a_product_below_the_minimum_is_refused(tmp_path: Path) -> None:
+    config = configuration(tmp_path, minimum_scheme="ev2-aes")
+    with key_service(config, MovedClock()) as service:
+        badge = VirtualDesfire.factory("ev1")
+        assert refusal(service, badge, m.Encode(uid=badge.uid)) is Code.CARD_NOT_SUPPORTED
+
+
+@pytest.mark.parametrize("uid", [bytes(4), b"\x08abc", bytes(10)])
+def test_a_uid_that_gives_no_lasting_key_is_refused(service: KeyService, uid: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        service.begin(m.Encode(uid=uid))
+    assert caught.value.code is Code.UID_UNUSABLE
+
+
+def test_every_state_of_badge_and_holder_has_its_refusal(
+    service: KeyService, clock: MovedClock
+) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    assert refusal(service, badge, m.Tap(uid=badge.uid)) is Code.BADGE_UNKNOWN
+    receipt = encoded(service, badge)
+    assert refusal(service, badge, m.Tap(uid=badge.uid)) is Code.BADGE_NOT_HANDED_OVER
+    assert refusal(service, badge, m.Encode(uid=badge.uid)) is Code.ALREADY_ACTIVE
+
+    worn = VirtualDesfire.factory("ev2")
+    who = holder(service)
+    worn_receipt = encoded(service, worn, who.staff_number)
+    someone_else = m.Tap(uid=worn.uid, expect_holder="0" * 32)
+    assert refusal(service, worn, someone_else) is Code.WRONG_PERSON
+    strong = m.AssertionRequest(
+        audience="a",
+        nonce=NONCE,
+        minimum_acr="urn:cardd:acr:strong",  # type: ignore[arg-type]
+    )
+    asked = m.Tap(uid=worn.uid, requests=(strong,))
+    assert refusal(service, worn, asked) is Code.SECOND_FACTOR_REQUIRED
+    second = VirtualDesfire.factory("ev2")
+    assert refusal(service, second, m.Encode(uid=second.uid, holder=who.id)) is Code.CONFLICT
+
+    clock.time = worn_receipt.expires_at
+    assert refusal(service, worn, m.Tap(uid=worn.uid)) is Code.BADGE_EXPIRED
+    service.revoke_badge(worn_receipt.number, "stolen")
+    assert refusal(service, worn, m.Tap(uid=worn.uid)) is Code.BADGE_REVOKED
+    with pytest.raises(Refused) as caught:
+        service.revoke_badge(worn_receipt.number, "lost")
+    assert caught.value.code is Code.CONFLICT
+    assert service.revoke_badge(receipt.badge, "faulty").state == BadgeState.REVOKED
+
+
+def test_a_revocation_between_two_steps_of_a_tap_wins(service: KeyService) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    receipt = encoded(service, badge, holder(service).id)
+    badge.reset()
+    step = service.begin(m.Tap(uid=badge.uid))
+    step = service.next(step.handle, tuple(badge.transmit(c) for c in step.commands))
+    assert isinstance(step, m.Step)
+    service.revoke_badge(receipt.badge, "lost")
+    with pytest.raises(Refused) as caught:
+        service.next(step.handle, tuple(badge.transmit(c) for c in step.commands))
+    assert caught.value.code is Code.BADGE_REVOKED
+
+
+def test_revoking_ends_the_presence_and_tells_the_workstation(service: KeyService) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    receipt = encoded(service, badge, holder(service).id)
+    result = tapped(service, badge)
+    assert result.sid is not None
+    told: list[m.Notice] = []
+    stop = service.watch(told.append)
+    request = m.AssertionRequest(audience="https://a.test", nonce=NONCE)
+    assert service.assertions(result.sid, (request,))
+    service.revoke_badge(receipt.badge, "lost")
+    stop()
+    assert told == [m.PresenceEnded(result.sid, "badge_revoked")]
+    with pytest.raises(Refused) as caught:
+        service.assertions(result.sid, (request,))
+    assert caught.value.code is Code.NOT_FOUND
+
+
+def test_a_presence_gives_no_assertion_after_its_end_or_its_maximum(
+    service: KeyService, clock: MovedClock
+) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    encoded(service, badge, holder(service).id)
+    request = (m.AssertionRequest(audience="https://a.test", nonce=NONCE),)
+    ended = tapped(service, badge).sid
+    assert ended is not None
+    service.end_presence(ended, "ended_by_client")
+    service.end_presence(ended, "ended_by_client")
+    with pytest.raises(Refused):
+        service.assertions(ended, request)
+    late = tapped(service, badge).sid
+    assert late is not None
+    clock.time += 4 * 3600
+    with pytest.raises(Refused):
+        service.assertions(late, request)
+
+
+def test_a_handle_is_spent_by_its_use_and_counts_its_answers(service: KeyService) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    encoded(service, badge, holder(service).id)
+    badge.reset()
+    first = service.begin(m.Tap(uid=badge.uid))
+    answers = tuple(badge.transmit(command) for command in first.commands)
+    service.next(first.handle, answers)
+    with pytest.raises(Refused) as spent:
+        service.next(first.handle, answers)
+    assert spent.value.code is Code.TIMEOUT
+    second = service.begin(m.Tap(uid=badge.uid))
+    with pytest.raises(Refused) as miscounted:
+        service.next(second.handle, answers[:1])
+    assert miscounted.value.code is Code.INVALID_REQUEST
+
+
+def test_a_handle_lives_three_seconds_and_is_its_clients_alone() -> None:
+    now = [0.0]
+    table = handles.Handles(lambda: now[0])
+
+    def procedure():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        yield (b"\x90\x60\x00\x00\x00",)
+
+    running = table.open("a", procedure(), lambda step: None)
+    running.advance(())
+    handle = table.keep(running)
+    with pytest.raises(Refused):
+        table.take("b", handle)
+    assert table.take("a", handle) is running
+    handle = table.keep(running)
+    now[0] += handles.STEP_TIMEOUT_S + 0.1
+    with pytest.raises(Refused):
+        table.take("a", handle)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_any_flipped_bit_of_an_answer_fails_a_tap_with_a_documented_code(
+    service: KeyService, product: str
+) -> None:
+    badge = VirtualDesfire.factory(product)
+    encoded(service, badge, holder(service).id)
+    for number in (1, 2, 3):
+        for bit in range(0, 8 * 34, 7):
+
+            def spoil(count: int, answer: bytes, number: int = number, bit: int = bit) -> bytes:
+                if count != number:
+                    return answer
+                spoilt = bytearray(answer)
+                spoilt[bit // 8 % len(answer)] ^= 1 << bit % 8
+                return bytes(spoilt)
+
+            with pytest.raises(Refused) as caught:
+                Relay(service, badge).run(m.Tap(uid=badge.uid), spoil=spoil)
+            assert caught.value.code in {Code.BADGE_NOT_GENUINE, Code.CARD_NOT_SUPPORTED}
+
+
+@pytest.mark.faults
+def test_an_encoding_with_one_spoilt_answer_fails_cleanly_and_then_goes_on(
+    tmp_path: Path,
+) -> None:
+    with key_service(configuration(tmp_path), MovedClock()) as service:
+        for number in range(1, 46, 2):
+            badge = VirtualDesfire.factory("ev2")
+
+            def spoil(count: int, answer: bytes, number: int = number) -> bytes:
+                return answer[:-3] + b"\x00" + answer[-2:] if count == number else answer
+
+            try:
+                Relay(service, badge).run(m.Encode(uid=badge.uid), spoil=spoil)
+            except CarddError as error:
+                assert isinstance(error, Refused)
+                assert encoded(service, badge).number
+
+
+def test_no_key_reaches_the_audit_the_registry_or_an_error(
+    tmp_path: Path, config: Config, service: KeyService
+) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    encoded(service, badge, holder(service).id)
+    tapped(service, badge, "https://a.test")
+    written = (tmp_path / "audit.jsonl").read_bytes()
+    for file in tmp_path.glob("registry.db*"):
+        written += file.read_bytes()
+    for key in stored_keys(badge):
+        assert bytes.fromhex(key) not in written
+        assert key.lower().encode() not in written.lower()
+
+
+def test_the_audit_tells_of_encoding_tap_assertion_and_revocation(
+    tmp_path: Path, service: KeyService
+) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    receipt = encoded(service, badge, holder(service).id)
+    tapped(service, badge, "https://a.test")
+    service.revoke_badge(receipt.badge, "lost")
+    refusal(service, badge, m.Tap(uid=badge.uid))
+    text = (tmp_path / "audit.jsonl").read_text()
+    places = [
+        text.index(f'"{event}"')
+        for event in (
+            "holder.added",
+            "encode.begun",
+            "encode.done",
+            "tap.succeeded",
+            "assertion.signed",
+            "badge.revoked",
+            "refused",
+        )
+    ]
+    assert places == sorted(places)
+    assert verify_audit(tmp_path / "audit.jsonl") >= len(places)
+
+
+def test_a_locked_registry_means_kms_unavailable_and_passes(
+    tmp_path: Path, service: KeyService
+) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    encoded(service, badge, holder(service).id)
+    blocker = sqlite3.connect(tmp_path / "registry.db", isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(KmsUnavailable):
+        Relay(service, badge).run(m.Tap(uid=badge.uid))
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert tapped(service, badge).sid
+
+
+def test_a_revocation_undone_in_the_database_is_found(tmp_path: Path, service: KeyService) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    receipt = encoded(service, badge, holder(service).id)
+    service.revoke_badge(receipt.badge, "stolen")
+    with sqlite3.connect(tmp_path / "registry.db") as database:
+        database.execute("UPDATE badge SET state = 'active', reason = NULL")
+    database.close()
+    assert refusal(service, badge, m.Tap(uid=badge.uid)) is Code.REGISTRY_INTEGRITY
+
+
+def test_a_client_without_the_right_or_the_audience_is_refused(
+    config: Config, tmp_path: Path
+) -> None:
+    from cardd import assembly
+    from cardd.kms.ports import Right
+
+    with key_service(config, MovedClock()) as service:
+        badge = VirtualDesfire.factory("ev2")
+        encoded(service, badge, holder(service).id)
+        face = service
+        client = dataclasses.replace(
+            face._client,  # type: ignore[attr-defined]
+            rights=frozenset({Right.TAP}),
+            audiences=frozenset({"https://mine.test"}),
+        )
+        limited = type(face)(face._core, client)  # type: ignore[attr-defined,call-arg]
+        assert assembly.EMBEDDED_RIGHTS == frozenset(Right)
+        theirs = m.Tap(
+            uid=badge.uid, requests=(m.AssertionRequest(audience="https://x.test", nonce=NONCE),)
+        )
+        assert refusal(limited, badge, theirs) is Code.FORBIDDEN
+        assert refusal(limited, badge, m.Encode(uid=badge.uid)) is Code.FORBIDDEN
+        with pytest.raises(Refused):
+            limited.revoke_badge("x", "lost")
