@@ -18,6 +18,8 @@ from cardd.errors import Code
 
 _Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_STABILITY = web.RequestKey("stability", str)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -56,7 +58,7 @@ def _responder(route: Route, access: AccessTable, backing: Backing) -> _Respond:
     """Return what checks a request against its route, calls the handler and encodes its reply."""
 
     async def respond(request: web.Request) -> web.StreamResponse:
-        request["stability"] = route.stability
+        request[_STABILITY] = route.stability
         peer = _peer(request)
         call = await _checked(route, request, peer, access, backing)
         reply = await route.handler(call)
@@ -113,7 +115,7 @@ def _encoded(reply: Reply) -> web.Response:
 
 
 async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Stability"] = request.get("stability", "stable")
+    response.headers["X-Stability"] = request.get(_STABILITY, "stable")
     response.headers["Server"] = "cardd"
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
