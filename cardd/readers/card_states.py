@@ -85,7 +85,7 @@ class CardStates:
         seen.slot, seen.state = slot, new.state & ~STATE_CHANGED
         if slot is before.slot and (slot is not Slot.CARD or seen.count == before.count):
             return []
-        return _leaving(new.reader, before.slot, slot) + _entering(new, slot)
+        return _leaving(new.reader, before.slot, slot) + _entering(new, before.slot, slot)
 
     def lose(self) -> list[ReaderEvent]:
         """Count every card as removed and every reader as gone; return the events that say so."""
@@ -113,9 +113,9 @@ def _leaving(reader: str, before: Slot, after: Slot) -> list[ReaderEvent]:
     return []
 
 
-def _entering(new: ReaderState, slot: Slot) -> list[ReaderEvent]:
+def _entering(new: ReaderState, before: Slot, slot: Slot) -> list[ReaderEvent]:
     if slot is Slot.CARD:
-        return [CardInserted(new.reader, new.atr)]
+        return [CardInserted(new.reader, new.atr, shown=before is not Slot.UNSEEN)]
     if slot in _WHY:
         return [ReaderFault(new.reader, _WHY[slot])]
     return []

@@ -1,0 +1,108 @@
+"""Connections to the card in a virtual reader, with the manners of PC/SC's shared mode."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cardd.errors import CardBusy, CardError, CardRemoved
+from cardd.readers.vpcd_link import VpcdLink
+
+BUSY_LIMIT_S = 2.0
+LONGEST_COMMAND = 65_535
+"""What the wire's 2-byte length can say."""
+
+
+class VirtualCard:
+    """The card in the reader: its link, and whose turn it is among its connections."""
+
+    def __init__(self, link: VpcdLink, atr: bytes) -> None:
+        self.link = link
+        self.atr = atr
+        self.resets = 0
+        self._owner: object | None = None
+        self._changed = threading.Condition()
+
+    def in_use(self) -> bool:
+        """Tell whether a connection has a transaction."""
+        return self._owner is not None
+
+    def acquire(self, owner: object) -> None:
+        """Give `owner` the card, once no other has it; raise CardBusy after 2 s."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._owner in {None, owner}, BUSY_LIMIT_S):
+                raise CardBusy("another connection holds the card: try again")
+            self._owner = owner
+
+    def release(self, owner: object) -> None:
+        """Take the card back from `owner`, if it has it."""
+        with self._changed:
+            if self._owner is owner:
+                self._owner = None
+                self._changed.notify_all()
+
+    def reset(self) -> None:
+        """Reset the card and read its ATR again."""
+        self.link.reset()
+        self.atr = self.link.atr()
+        self.resets += 1
+
+
+class VirtualConnection:
+    """A connection to a card in a virtual reader (`CardConnection`)."""
+
+    def __init__(self, card: VirtualCard) -> None:
+        self._card: VirtualCard | None = card
+        self._resets = card.resets
+        self._depth = 0
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset."""
+        return self._present().atr
+
+    def transmit(self, command: bytes) -> bytes:
+        """Send a command APDU and return the response APDU; see `CardConnection.transmit`."""
+        if not 4 <= len(command) <= LONGEST_COMMAND:
+            raise ValueError(f"a command APDU has 4 to {LONGEST_COMMAND} bytes")
+        with self.transaction():
+            card = self._present()
+            if self._resets != card.resets:
+                raise CardRemoved("another connection reset the card: show it again")
+            return card.link.transmit(command)
+
+    def control(self, code: int, data: bytes) -> bytes:  # noqa: ARG002 - the Protocol's signature
+        """Raise CardError: a virtual reader has no control codes yet."""
+        self._present()
+        raise CardError(f"the virtual reader has no control code 0x{code:08X}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep other connections off the card; CardBusy after 2 s. May be nested."""
+        card = self._present()
+        if self._depth == 0:
+            card.acquire(self)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                card.release(self)
+
+    def reset(self) -> None:
+        """Reset the card, which drops its security state."""
+        with self.transaction():
+            card = self._present()
+            card.reset()
+            self._resets = card.resets
+
+    def close(self) -> None:
+        """Let go of the card."""
+        card, self._card = self._card, None
+        if card is not None:
+            card.release(self)
+
+    def _present(self) -> VirtualCard:
+        if self._card is None:
+            raise CardRemoved("this connection was closed")
+        return self._card
