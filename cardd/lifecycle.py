@@ -9,10 +9,10 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
@@ -25,6 +25,7 @@ FIRST_INHERITED = 3
 _MOST_INHERITED = 64
 
 Leave = Callable[[], Awaitable[object]]
+Resource = TypeVar("Resource")
 
 
 class Lifecycle:
@@ -41,11 +42,25 @@ class Lifecycle:
         """Await `leave` on the way out. `name` is for the logs."""
         self._leaves.append((name, leave, limit_s))
 
-    def on_leave_blocking(
-        self, name: str, leave: Callable[[], object], *, limit_s: float = 2.0
-    ) -> None:
-        """Call `leave` on the way out, in a thread of its own: it may block."""
-        self.on_leave(name, lambda: _in_thread(name, leave), limit_s=limit_s)
+    async def enter(
+        self, name: str, resource: AbstractAsyncContextManager[Resource], *, limit_s: float = 2.0
+    ) -> Resource:
+        """Enter an async context manager now, and leave it on the way out."""
+        entered = await resource.__aenter__()
+        self.on_leave(name, lambda: resource.__aexit__(None, None, None), limit_s=limit_s)
+        return entered
+
+    def enter_blocking(
+        self, name: str, resource: AbstractContextManager[Resource], *, limit_s: float = 2.0
+    ) -> Resource:
+        """Enter a context manager now, and leave it in a thread of its own: that may block."""
+        entered = resource.__enter__()
+        self.on_leave(
+            name,
+            lambda: _in_thread(name, lambda: resource.__exit__(None, None, None)),
+            limit_s=limit_s,
+        )
+        return entered
 
     async def __aenter__(self) -> Self:
         return self

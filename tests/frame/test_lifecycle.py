@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,14 @@ from cardd.lifecycle import (
 pytestmark = pytest.mark.unit
 
 
+@contextmanager
+def leaving(leave: Callable[[], object]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        leave()
+
+
 def test_resources_are_left_in_reverse_order_also_after_an_error() -> None:
     left: list[str] = []
 
@@ -32,7 +42,7 @@ def test_resources_are_left_in_reverse_order_also_after_an_error() -> None:
 
         async with Lifecycle() as life:
             life.on_leave("store", lambda: leave("store"))
-            life.on_leave_blocking("readers", lambda: left.append("readers"))
+            life.enter_blocking("readers", leaving(lambda: left.append("readers")))
             life.on_leave("sockets", lambda: leave("sockets"))
             raise ValueError("start went wrong")
 
@@ -50,9 +60,9 @@ def test_what_does_not_end_in_time_is_left_behind_and_the_others_still_end() -> 
             raise OSError("already gone")
 
         async with Lifecycle() as life:
-            life.on_leave_blocking("first", lambda: left.append("first"))
+            life.enter_blocking("first", leaving(lambda: left.append("first")))
             life.on_leave("broken", fail)
-            life.on_leave_blocking("stuck", stuck.wait, limit_s=0.05)
+            life.enter_blocking("stuck", leaving(stuck.wait), limit_s=0.05)
             life.on_leave("waits", lambda: asyncio.sleep(60), limit_s=0.05)
 
     began = time.monotonic()
