@@ -19,21 +19,26 @@ from cardd.errors import Code, KmsUnavailable, Refused
 Taken = TypeVar("Taken")
 Parameters = dict[str, Any]
 
+# A driver can fail to decode the database's own error message, where that quotes a damaged page.
+FAILURES = (SQLAlchemyError, UnicodeDecodeError)
 _CLOSE_WAIT_S = 2.0
+_TURN_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
     """A database as the registry needs it: what differs between SQLite and PostgreSQL.
 
-    `begin` starts a transaction that will write. `explain` says in a sentence what an error means
-    and what to do, without parameters. `check` raises KmsUnavailable where the connections kept so
-    far no longer lead to the registry.
+    `begin` starts a transaction that will write. `single_writer` says that writers wait for each
+    other, and by polling: the threads of this process then queue for it instead. `explain` says in
+    a sentence what an error means and what to do, without parameters. `check` raises KmsUnavailable
+    where the connections kept so far no longer lead to the registry.
     """
 
     engine: Engine
     begin: str
-    explain: Callable[[SQLAlchemyError], str]
+    single_writer: bool
+    explain: Callable[[Exception], str]
     check: Callable[[], None]
 
 
@@ -49,7 +54,7 @@ class _Kept:
 
 
 def _close(connection: Connection) -> None:
-    with suppress(SQLAlchemyError):
+    with suppress(*FAILURES):
         connection.close()
 
 
@@ -65,6 +70,7 @@ class Connections:
         self._local = threading.local()
         self._all: weakref.WeakSet[_Kept] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._turn = threading.Lock() if database.single_writer else None
         self._closed = False
 
     def rows(self, statement: Select[Any], parameters: Parameters) -> list[tuple[Any, ...]]:
@@ -73,7 +79,10 @@ class Connections:
 
     def change(self, statement: Executable, parameters: Parameters) -> int:
         """Insert, update or delete; return the number of rows."""
-        return self._run(statement, parameters, _row_count)
+        if self._kept().depth:
+            return self._run(statement, parameters, _row_count)
+        with self._turn_to_write():
+            return self._run(statement, parameters, _row_count)
 
     def check(self) -> None:
         """Raise KmsUnavailable where the kept connections no longer lead to the registry."""
@@ -87,7 +96,8 @@ class Connections:
             if kept.depth:
                 yield from self._nested(kept)
             else:
-                yield from self._outermost(kept)
+                with self._turn_to_write():
+                    yield from self._outermost(kept)
 
     def close(self) -> None:
         """Close every connection. A later call raises KmsUnavailable; closing again is no error."""
@@ -101,6 +111,18 @@ class Connections:
                 finally:
                     kept.lock.release()
         self._database.engine.dispose()
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=_TURN_WAIT_S):
+            raise KmsUnavailable("another change of the registry takes too long; try again")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _run(
         self,
@@ -116,7 +138,7 @@ class Connections:
                 return take(kept.connection.execute(statement, parameters))
             except IntegrityError:
                 raise
-            except SQLAlchemyError as error:
+            except FAILURES as error:
                 raise self._failed(kept, error) from None
             except UnicodeEncodeError:
                 raise Refused(
@@ -132,7 +154,7 @@ class Connections:
     def _open(self) -> _Kept:
         try:
             connection = self._database.engine.connect()
-        except SQLAlchemyError as error:
+        except FAILURES as error:
             raise KmsUnavailable(self._database.explain(error)) from None
         kept = _Kept(connection)
         with self._lock:
@@ -143,7 +165,7 @@ class Connections:
             raise KmsUnavailable("the registry is closed: this process is stopping")
         return kept
 
-    def _failed(self, kept: _Kept, error: SQLAlchemyError) -> KmsUnavailable:
+    def _failed(self, kept: _Kept, error: Exception) -> KmsUnavailable:
         """Give up the connection, or the transaction it is in: neither is to be trusted now."""
         if kept.depth:
             kept.doomed = True
@@ -156,7 +178,7 @@ class Connections:
             raise _lost()
         try:
             kept.connection.exec_driver_sql(sql)
-        except SQLAlchemyError as error:
+        except FAILURES as error:
             raise self._failed(kept, error) from None
 
     def _outermost(self, kept: _Kept) -> Iterator[None]:

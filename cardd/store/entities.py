@@ -69,8 +69,11 @@ class Entities(Generic[Entity]):
         return first
 
     def drop(self, key: object) -> None:
-        """Delete by key; none is no error."""
-        self._connections.change(self._delete, {"key": key})
+        """Delete by key; none is no error. `conflict` where another row refers to it."""
+        try:
+            self._connections.change(self._delete, {"key": key})
+        except IntegrityError:
+            raise self._conflict("another row refers to it, so it stays") from None
 
     def all(self, query: Select[Any], column: Column[Any], key: object) -> list[Entity]:
         """Return what a query of `by` finds; a row that has not that key is none of cardd's."""
@@ -107,4 +110,4 @@ class Entities(Generic[Entity]):
         return dict(zip(self._names, (*values, *self._seal.seal(values)), strict=True))
 
     def _conflict(self, why: str) -> Refused:
-        return Refused(Code.CONFLICT, f"the {self._kind.table.name} is not stored: {why}")
+        return Refused(Code.CONFLICT, f"the {self._kind.table.name} is not changed: {why}")

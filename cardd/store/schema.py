@@ -3,10 +3,9 @@
 from typing import Any
 
 from sqlalchemy import inspect, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from cardd.errors import KmsUnavailable, Refused, StartCode, StartError
-from cardd.store.connections import Database
+from cardd.store.connections import FAILURES, Database
 from cardd.store.sealing import RowSealer, TableSeal
 from cardd.store.tables import SCHEMA_VERSION, schema_version
 
@@ -27,7 +26,7 @@ def require(database: Database, sealer: RowSealer, name: str) -> None:
     """
     try:
         rows = _rows(database)
-    except SQLAlchemyError as error:
+    except FAILURES as error:
         raise StartError(StartCode.REGISTRY_UNAVAILABLE, database.explain(error)) from None
     if len(rows) != 1:
         raise StartError(

@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import NullPool, create_engine, insert
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from cardd.errors import KmsUnavailable, StartCode, StartError
 from cardd.store import tables
-from cardd.store.connections import Database
+from cardd.store.connections import FAILURES, Database
 
 BUSY_TIMEOUT_S = 0.3
+_FAILURES = (*FAILURES, sqlite3.Error, OSError)
 
 _REMEDIES = {
     "SQLITE_BUSY": "another program (a backup, a shell) holds it locked; end that one, try again",
@@ -25,6 +26,7 @@ _REMEDIES = {
     "SQLITE_PERM": "it cannot be opened; check its owner and its mode",
     "SQLITE_IOERR": "the disk failed; check it and the system's log",
     "SQLITE_CORRUPT": "it is damaged; restore it from a backup",
+    "UnicodeDecodeError": "it is damaged; restore it from a backup",
     "SQLITE_NOTADB": "it is not an SQLite database; restore it from a backup",
 }
 
@@ -45,7 +47,7 @@ def open_database(path: Path) -> Database:
         with closing(_connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
         status = path.stat()
-    except (sqlite3.Error, OSError) as error:
+    except _FAILURES as error:
         raise StartError(StartCode.REGISTRY_UNAVAILABLE, _sentence(path, error)) from None
     return _database(path, (status.st_dev, status.st_ino))
 
@@ -70,7 +72,7 @@ def create_database(path: Path, schema_row: dict[str, Any]) -> None:
             StartCode.REGISTRY_EXISTS,
             f"there is already a registry at {path}; use it, or move it away first",
         ) from None
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except _FAILURES as error:
         raise StartError(StartCode.REGISTRY_UNAVAILABLE, _sentence(path, error)) from None
 
 
@@ -115,6 +117,7 @@ def _database(path: Path, identity: tuple[int, int]) -> Database:
     return Database(
         engine=engine,
         begin="BEGIN IMMEDIATE",
+        single_writer=True,
         explain=lambda error: _sentence(path, error),
         check=check,
     )
@@ -134,7 +137,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         # No function may run from a view or trigger that somebody put into the file.
         connection.execute("PRAGMA trusted_schema = OFF")
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         connection.close()
         raise
     # Text that is no UTF-8 reaches the check of the row's MAC, which then names the row.

@@ -164,6 +164,17 @@ def test_two_threads_that_change_one_badge_do_not_both_succeed(peopled, things):
     assert peopled.badge(badge.id) in outcomes
 
 
+def test_threads_that_write_at_once_wait_for_each_other_and_all_succeed(peopled, things):
+    def write(first):
+        for n in range(first, first + 40):
+            with peopled.atomically():
+                peopled.badge_and_holder(things.badge(1).uid)
+                peopled.add_presence(things.presence(n))
+
+    run_all([threading.Thread(target=write, args=(k * 100,)) for k in range(1, 9)])
+    assert len(peopled.open_presences_of_badge(things.badge(1).id)) == 1 + 8 * 40
+
+
 def test_an_unfinished_transaction_is_not_seen_by_another_thread(registry, things):
     seen = []
     with registry.atomically():
