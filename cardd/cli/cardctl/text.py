@@ -1,0 +1,50 @@
+"""How things read on a terminal."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cardd.client import Holder
+
+
+def plain(text: str, keep: str = "") -> str:
+    """Return a text without the characters that would drive a terminal: names come from outside."""
+    return "".join(c if c.isprintable() or c in keep else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def person(holder: Holder | None) -> str:
+    """Return a name and the staff number."""
+    if holder is None:
+        return "-"
+    name = " ".join(part for part in (holder.given_name, holder.family_name) if part)
+    return plain(f"{name} ({holder.staff_number})" if name else holder.staff_number)
+
+
+def person_of(raw: object) -> str:
+    """Return the same of a holder as an event has it, whatever is in it."""
+    if not isinstance(raw, Mapping) or "id" not in raw or "staff_number" not in raw:
+        return ""
+    return person(Holder.parse(raw))
+
+
+def short_acr(acr: object) -> str:
+    """Return the last part of an authentication context class: `one-factor`."""
+    return plain(str(acr)).rpartition(":")[2]
+
+
+def moment(seconds: float | None) -> str:
+    """Return a time of day on its date, local."""
+    if seconds is None:
+        return "-"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def scalars(data: Mapping[str, Any]) -> str:
+    """Return the simple members of an object as `name=value`."""
+    return plain(
+        " ".join(
+            f"{name}={value}"
+            for name, value in data.items()
+            if isinstance(value, str | int | float | bool)
+        )
+    )
