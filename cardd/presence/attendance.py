@@ -16,6 +16,7 @@ from cardd.presence.queue import Queue
 from cardd.presence.relay import relay
 from cardd.presence.slots import Slot, Visit
 from cardd.presence.taps import WAY_LOST, Report, problem_of, procedure_for
+from cardd.readers.contactless import read_uid
 
 _log = structlog.get_logger(__name__)
 
@@ -103,8 +104,6 @@ class _Attendance:
 
     def serve(self, connection: CardConnection) -> None:
         """Do what the card is there for, in one transaction."""
-        from cardd.readers.contactless import read_uid  # noqa: PLC0415
-
         with connection.transaction():
             if self._slot.visit is not self._visit:
                 raise CardRemoved("the card left the reader before it could be read")

@@ -13,13 +13,14 @@ WORKERS_S = 1.0
 
 async def stop_sources(sources: Sequence[ReaderSource]) -> None:
     """Stop all sources at the same time, and wait at most 2.5 s for them."""
-    stoppers = []
-    for source in sources:
-        stopper = Worker(f"stop {source.name}")
+    stoppers = [Worker(f"stop {source.name}") for source in sources]
+    stopping = []
+    for source, stopper in zip(sources, stoppers, strict=True):
         stopper.start()
-        stoppers.append(asyncio.ensure_future(stopper.call(source.stop)))
+        stopping.append(asyncio.ensure_future(stopper.call(source.stop)))
+    await _settle(stopping, SOURCES_S)
+    for stopper in stoppers:
         stopper.stop(0.0)
-    await _settle(stoppers, SOURCES_S)
 
 
 async def stop_workers(*groups: Iterable[Worker]) -> None:
