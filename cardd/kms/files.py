@@ -1,9 +1,11 @@
 """Files that keys and records live in: read if they are files, made whole or not at all."""
 
 import errno
+import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +32,31 @@ def publish(path: Path, content: bytes) -> None:
 
     A link appears complete or not at all, and what was drafted for it goes.
     """
+    with _draft(path, content) as draft:
+        os.link(draft, path)
+    sync_folder(path.parent)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put a file of mode 0600 in the place of another, synced: whoever looks sees one or other."""
+    with _draft(path, content) as draft:
+        draft.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, so that a file in it is read and replaced in one act."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _draft(path: Path, content: bytes) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -38,11 +65,10 @@ def publish(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        os.link(draft, path)
+        yield draft
     finally:
         with suppress(OSError):
             draft.unlink()
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -249,15 +249,12 @@ def test_what_cannot_be_an_audit_file_is_said_so(tmp_path: Path) -> None:
 
 def test_lines_of_many_threads_are_one_chain(path: Path) -> None:
     with opened(path) as audit:
-        threads = [
-            threading.Thread(
-                target=lambda number=number: [
-                    audit.record("tap", durable=turn % 10 == 0, thread=number, turn=turn)
-                    for turn in range(50)
-                ]
-            )
-            for number in range(4)
-        ]
+
+        def work(number: int) -> None:
+            for turn in range(50):
+                audit.record("tap", durable=turn % 10 == 0, thread=number, turn=turn)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

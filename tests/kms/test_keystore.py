@@ -1,6 +1,10 @@
 import base64
+import hashlib
 import json
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardd.errors import StartCode, StartError
+from cardd.errors import Code, Refused, StartCode, StartError
 from cardd.kms.masters import envelope as form
-from cardd.kms.masters.keystore import create, open_keystore
+from cardd.kms.masters.keystore import add_slot, create, drop_slot, open_keystore
 from cardd.kms.masters.slots import Argon2idCost, CredentialFile, Passphrase, unlock
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.ports import Purpose
@@ -54,7 +58,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     change(document)
     document["checksum"] = ""
     unchecked = msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
-    checksum = form.hashlib.sha256(unchecked).digest()
+    checksum = hashlib.sha256(unchecked).digest()
     document["checksum"] = base64.b64encode(checksum).decode()
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
@@ -100,7 +104,7 @@ def test_the_file_is_its_owners_and_no_draft_of_it_stays(keystore: Path) -> None
 def test_no_key_stands_in_the_file_in_the_clear(keystore: Path, slot: CredentialFile) -> None:
     content = keystore.read_bytes()
     document = form.decode(content, "")
-    kek = unlock(slot, document.slots, document.id)
+    kek, _ = unlock(slot, document.slots, document.id)
     for secret in [kek, *form.open_keys(document, kek, "").values()]:
         assert base64.b64encode(secret.reveal()) not in content
         assert secret.reveal().hex().encode() not in content.lower()
@@ -316,3 +320,88 @@ def test_no_error_shows_the_passphrase(tmp_path: Path) -> None:
         open_keystore(path, passphrase("hunter2 hunter2"))
     assert "hunter2" not in f"{error.value!s}{error.value!r}{error.value.facts}"
     assert "hunter2" not in repr(passphrase("hunter2 hunter2"))
+
+
+def test_another_slot_opens_the_same_keys_and_the_counter_grows(
+    keystore: Path, slot: CredentialFile
+) -> None:
+    before = open_keystore(keystore, slot)
+    add_slot(keystore, slot, passphrase())
+    after = open_keystore(keystore, passphrase())
+    assert (before.counter, after.counter) == (1, 2)
+    assert macs(open_keystore(keystore, slot)) == macs(before) == macs(after)
+    assert after.assertion_key == before.assertion_key
+    assert keystore.stat().st_mode & 0o777 == 0o600
+    assert len(list(keystore.parent.iterdir())) == 2
+
+
+def test_a_dropped_slot_opens_it_no_more(keystore: Path, slot: CredentialFile) -> None:
+    add_slot(keystore, slot, passphrase())
+    drop_slot(keystore, slot)
+    assert refusal(lambda: open_keystore(keystore, slot)) is StartCode.KEYSTORE_PASSPHRASE
+    assert open_keystore(keystore, passphrase()).counter == 3
+
+
+def test_the_last_slot_stays_and_there_are_eight_at_most(
+    keystore: Path, slot: CredentialFile
+) -> None:
+    with pytest.raises(Refused, match="add another slot first") as refused:
+        drop_slot(keystore, slot)
+    assert refused.value.code is Code.CONFLICT
+    for number in range(7):
+        add_slot(keystore, slot, passphrase(f"number {number}"))
+    before = keystore.read_bytes()
+    with pytest.raises(Refused, match="8 slots at most"):
+        add_slot(keystore, slot, passphrase("one too many"))
+    assert keystore.read_bytes() == before
+    assert open_keystore(keystore, passphrase("number 6")).counter == 8
+
+
+def test_whoever_cannot_open_it_cannot_change_it(keystore: Path, slot: CredentialFile) -> None:
+    before = keystore.read_bytes()
+    wrong = passphrase("wrong")
+    code = StartCode.KEYSTORE_PASSPHRASE
+    assert refusal(lambda: add_slot(keystore, wrong, wrong)) is code
+    assert refusal(lambda: drop_slot(keystore, wrong)) is code
+    assert refusal(lambda: add_slot(keystore, slot, passphrase(""))) is code
+    assert keystore.read_bytes() == before
+    missing = keystore.parent / "none" / "keystore.json"
+    assert refusal(lambda: drop_slot(missing, slot)) is StartCode.KEYSTORE_NOT_FOUND
+
+
+def test_changes_at_the_same_time_are_made_one_after_the_other(
+    keystore: Path, slot: CredentialFile
+) -> None:
+    threads = [
+        threading.Thread(target=add_slot, args=(keystore, slot, passphrase(f"number {number}")))
+        for number in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    counters = {open_keystore(keystore, passphrase(f"number {n}")).counter for n in range(6)}
+    assert counters == {7}
+
+
+@pytest.mark.parametrize("changes", [1, 2, 5, 9, 20, 33])
+def test_a_process_killed_while_it_replaces_the_file_leaves_one_that_opens(
+    keystore: Path, slot: CredentialFile, changes: int
+) -> None:
+    writer = (
+        "import sys; from pathlib import Path\n"
+        "from cardd.kms.masters.keystore import add_slot, drop_slot\n"
+        "from cardd.kms.masters.slots import CredentialFile\n"
+        "path, slot = Path(sys.argv[1]), CredentialFile(Path(sys.argv[2]))\n"
+        "while True:\n"
+        "    add_slot(path, slot, slot); print('.', flush=True); drop_slot(path, slot)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", writer, keystore, slot.path], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    for _ in range(changes):
+        process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=10)
+    assert open_keystore(keystore, slot).counter >= 2 * changes

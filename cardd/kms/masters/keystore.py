@@ -2,16 +2,20 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cardd.errors import StartCode, StartError
-from cardd.kms.files import open_regular, publish
+from cardd.errors import Code, Refused, StartCode, StartError
+from cardd.kms.files import open_regular, publish, replace, sole_writer
 from cardd.kms.masters import envelope as form
-from cardd.kms.masters.slots import Slot, lock, unlock
+from cardd.kms.masters.slots import Slot, StoredSlot, lock, unlock
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.ports import Purpose
 from cardd.secret import Secret
@@ -56,7 +60,8 @@ def open_keystore(path: Path, slot: Slot) -> SoftMasters:
     """
     origin = str(path)
     envelope = form.decode(_read(path), origin)
-    keys = form.open_keys(envelope, unlock(slot, envelope.slots, envelope.id), origin)
+    kek, _ = unlock(slot, envelope.slots, envelope.id)
+    keys = form.open_keys(envelope, kek, origin)
     masters: dict[tuple[Purpose, int], Secret] = {}
     current: dict[Purpose, int] = {}
     single: dict[str, Secret] = {}
@@ -71,6 +76,62 @@ def open_keystore(path: Path, slot: Slot) -> SoftMasters:
     return SoftMasters(
         masters, current, single[form.SEAL], single[form.ASSERTION], envelope.counter
     )
+
+
+def add_slot(path: Path, slot: Slot, new: Slot) -> None:
+    """Let `new` open the keystore too. Its keys stay; its counter grows by one.
+
+    Raises Refused (`conflict`) where the keystore has all the slots it can have, and as
+    `open_keystore` and `create`.
+    """
+    with _rewriting(path, slot) as change:
+        if len(change.envelope.slots) == form.MAXIMUM_SLOTS:
+            raise Refused(
+                Code.CONFLICT, f"a keystore has {form.MAXIMUM_SLOTS} slots at most; drop one first"
+            )
+        stored = lock(new, change.kek, change.envelope.id)
+        change.slots = (*change.envelope.slots, stored)
+
+
+def drop_slot(path: Path, slot: Slot) -> None:
+    """Let `slot` not open the keystore any more: old copies of the file it still opens.
+
+    Raises Refused (`conflict`) for the only slot, and as `open_keystore`.
+    """
+    with _rewriting(path, slot) as change:
+        change.slots = tuple(one for one in change.envelope.slots if one is not change.opened)
+        if not change.slots:
+            raise Refused(
+                Code.CONFLICT, "this is all that opens the keystore; add another slot first"
+            )
+
+
+@dataclass(slots=True)
+class _Change:
+    """A keystore that was opened to be changed; `slots` are those it will have."""
+
+    envelope: form.Envelope
+    kek: Secret
+    opened: StoredSlot
+    slots: tuple[StoredSlot, ...] = ()
+
+
+@contextmanager
+def _rewriting(path: Path, slot: Slot) -> Iterator[_Change]:
+    """Open a keystore, let the caller change its slots, and replace the file."""
+    try:
+        with sole_writer(path.parent):
+            envelope = form.decode(_read(path), str(path))
+            kek, opened = unlock(slot, envelope.slots, envelope.id)
+            form.open_keys(envelope, kek, str(path))
+            change = _Change(envelope, kek, opened)
+            yield change
+            changed = msgspec.structs.replace(
+                envelope, counter=envelope.counter + 1, slots=change.slots
+            )
+            replace(path, form.encode(changed, kek))
+    except OSError as error:
+        raise _failure(path, error, "replaced") from error
 
 
 def _generate(use: form.KeyUse) -> Secret:

@@ -6,6 +6,7 @@ Argon2id (RFC 9106) of a passphrase, or HKDF-SHA256 (RFC 5869) of a credential f
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -90,29 +91,36 @@ def lock(slot: Slot, kek: Secret, keystore_id: str) -> StoredSlot:
     return wrap(by_file, _from_credential(_read_credential(slot.path), by_file), kek, keystore_id)
 
 
-def unlock(slot: Slot, stored: tuple[StoredSlot, ...], keystore_id: str) -> Secret:
-    """Return the KEK; raise StartError (`keystore_passphrase`) where no stored slot gives it.
+def unlock(
+    slot: Slot, stored: tuple[StoredSlot, ...], keystore_id: str
+) -> tuple[Secret, StoredSlot]:
+    """Return the KEK and the stored slot that gave it.
 
-    A credential file that is missing, or open to others, is `keystore_not_found` or
-    `keystore_permissions`.
+    Raises StartError: `keystore_passphrase` where none does; `keystore_not_found`,
+    `keystore_permissions` or `keystore_unavailable` for a credential file that is missing, open to
+    others or unreadable.
     """
-    kek = None
+    for candidate, key in _slot_keys(slot, stored):
+        kek = unwrap(candidate, key, keystore_id)
+        if kek is not None:
+            return kek, candidate
+    what = "passphrase" if isinstance(slot, Passphrase) else f"credential file {slot.path}"
+    raise StartError(
+        StartCode.KEYSTORE_PASSPHRASE, f"the {what} does not open this keystore; use another"
+    )
+
+
+def _slot_keys(slot: Slot, stored: tuple[StoredSlot, ...]) -> Iterator[tuple[StoredSlot, Secret]]:
+    """Yield the stored slots of this kind, each with the key that `slot` has for it."""
     if isinstance(slot, Passphrase):
-        what = "passphrase"
         for candidate in stored:
-            if kek is None and isinstance(candidate, PassphraseSlot):
-                kek = unwrap(candidate, _from_passphrase(slot, candidate), keystore_id)
-    else:
-        what = f"credential file {slot.path}"
-        credential = _read_credential(slot.path)
-        for candidate in stored:
-            if kek is None and isinstance(candidate, CredentialSlot):
-                kek = unwrap(candidate, _from_credential(credential, candidate), keystore_id)
-    if kek is None:
-        raise StartError(
-            StartCode.KEYSTORE_PASSPHRASE, f"the {what} does not open this keystore; use another"
-        )
-    return kek
+            if isinstance(candidate, PassphraseSlot):
+                yield candidate, _from_passphrase(slot, candidate)
+        return
+    credential = _read_credential(slot.path)
+    for candidate in stored:
+        if isinstance(candidate, CredentialSlot):
+            yield candidate, _from_credential(credential, candidate)
 
 
 def _from_passphrase(slot: Passphrase, stored: PassphraseSlot) -> Secret:
