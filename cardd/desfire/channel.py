@@ -24,8 +24,8 @@ class Channel:
     """The state of one card in the field.
 
     `selected` is the AID selected, None where a failed selection left it unknown. `session` is
-    None where nobody is authenticated: an error status, a wrong answer and an exchange given up
-    half-way end it.
+    None where nobody is authenticated: an error status, an answer that secure messaging refuses,
+    and an exchange given up half-way end it.
     """
 
     def __init__(self, *, frame_bytes: int = FRAME_BYTES) -> None:

@@ -1,0 +1,179 @@
+"""Published exchanges as data, and the card that plays one back."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cardd.desfire.applications import ApplicationSettings, KeySettings
+from cardd.desfire.card import DesfireCard
+from cardd.desfire.channel import Session
+from cardd.desfire.commands import Command, CommunicationMode, Ins
+from cardd.desfire.files import AccessRights, FileSettings, encode_file_number, encode_length
+from cardd.desfire.keys import DesfireKey, Ev2SessionKeys, KeyType
+from cardd.desfire.messaging import SecureMessaging
+from cardd.desfire.messaging.ev1 import Ev1Messaging
+from cardd.desfire.messaging.ev2 import Ev2Messaging
+from cardd.iso7816.exchange import Exchange
+from cardd.secret import Secret
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+REFUSED = bytes.fromhex("91AE")
+
+
+def load(name: str) -> Any:
+    return json.loads((VECTORS / name).read_text())
+
+
+def recordings() -> list[dict[str, Any]]:
+    return [*load("desfire_reader_ev1.json"), *load("desfire_reader_ev2.json")]
+
+
+def recording_name(recording: dict[str, Any]) -> str:
+    return f"{recording['source']}: {recording['name']}"
+
+
+@dataclass
+class Playback:
+    """Answers the recorded commands in order; refuses any other, as a card would its MAC."""
+
+    frames: list[tuple[bytes | None, bytes]]
+    position: int = 0
+
+    def transmit(self, apdu: bytes) -> bytes:
+        if self.position >= len(self.frames):
+            return REFUSED
+        command, answer = self.frames[self.position]
+        self.position += 1
+        return answer if command in {None, apdu} else REFUSED
+
+
+def play(exchange: Exchange[Any], transmit: Callable[[bytes], bytes]) -> Any:
+    """Drive an exchange to its end."""
+    try:
+        commands = next(exchange)
+        while True:
+            commands = exchange.send(tuple(transmit(command) for command in commands))
+    except StopIteration as stop:
+        return stop.value
+
+
+def wrapped(native: str) -> bytes:
+    """Return a native command, code first, as the APDU of ISO 7816-4 wrapping."""
+    code, *body = bytes.fromhex(native)
+    length = bytes((len(body),)) if body else b""
+    return bytes((0x90, code, 0, 0)) + length + bytes(body) + b"\x00"
+
+
+def unwrapped(native: str) -> bytes:
+    """Return a native answer, status first, as the answer in ISO 7816-4 wrapping."""
+    status, *data = bytes.fromhex(native)
+    return bytes(data) + bytes((0x91, status))
+
+
+def frames_of(exchange: dict[str, Any]) -> list[tuple[bytes | None, bytes]]:
+    return [
+        (wrapped(command) if command else None, unwrapped(answer))
+        for command, answer in exchange["frames"]
+    ]
+
+
+def messaging_of(session: dict[str, Any]) -> SecureMessaging:
+    if session["kind"] == "ev1":
+        iv = bytes.fromhex(session["iv"]) if "iv" in session else None
+        key = DesfireKey(KeyType[session["type"]], Secret(bytes.fromhex(session["key"])))
+        return Ev1Messaging(key, iv=iv)
+    return Ev2Messaging(
+        Ev2SessionKeys(
+            Secret(bytes.fromhex(session["encryption"])), Secret(bytes.fromhex(session["mac"]))
+        ),
+        bytes.fromhex(session["transaction"]),
+        counter=session["counter"],
+    )
+
+
+def card_of(recording: dict[str, Any]) -> DesfireCard:
+    """Return the card as it was when the recording began."""
+    card = DesfireCard(frame_bytes=recording.get("frame_bytes", 54))
+    card.selected = recording.get("selected", 0)
+    if "start" in recording:
+        card.session = Session(0, messaging_of(recording["start"]))
+    return card
+
+
+def call(card: DesfireCard, exchange: dict[str, Any]) -> Exchange[Any]:
+    """Return the exchange that a recording names, its arguments read from JSON."""
+    arguments = {name: _READ[name](value) for name, value in exchange["arguments"].items()}
+    name = exchange["call"]
+    if name == "create_application":
+        arguments["settings"] = _application_settings(exchange["arguments"]["settings"])
+    if name == "write_data_iso":
+        return card.perform(_write_iso(**arguments))
+    if name == "read_data_iso":
+        return card.perform(_read_iso(**arguments))
+    return getattr(card, name)(**arguments)
+
+
+def shown(result: Any) -> Any:
+    """Return a result as the vectors write it."""
+    if isinstance(result, bytes):
+        return result.hex().upper() or None
+    if isinstance(result, FileSettings):
+        rights = result.access
+        return {
+            "mode": result.mode.name,
+            "read": rights.read,
+            "write": rights.write,
+            "read_write": rights.read_write,
+            "change": rights.change,
+            "size_bytes": result.size_bytes,
+        }
+    return list(result) if isinstance(result, tuple) else result
+
+
+def _key(value: dict[str, Any]) -> DesfireKey:
+    secret = Secret(bytes.fromhex(value["value"]))
+    return DesfireKey(KeyType[value["type"]], secret, value.get("version", 0))
+
+
+def _file_settings(value: dict[str, Any]) -> FileSettings | None:
+    if "size_bytes" not in value:
+        return None
+    return FileSettings(
+        CommunicationMode[value["mode"]],
+        AccessRights(value["read"], value["write"], value["read_write"], value["change"]),
+        value["size_bytes"],
+    )
+
+
+def _application_settings(value: dict[str, Any]) -> ApplicationSettings:
+    return ApplicationSettings(
+        KeySettings.parse(value["byte"]), value["key_count"], KeyType[value["key_type"]]
+    )
+
+
+def _write_iso(number: int, offset: int, data: bytes, mode: CommunicationMode) -> Command:
+    header = encode_file_number(number) + encode_length(offset) + encode_length(len(data))
+    return Command(Ins.WRITE_DATA_ISO, header, data, mode)
+
+
+def _read_iso(number: int, offset: int, length: int, mode: CommunicationMode) -> Command:
+    header = encode_file_number(number) + encode_length(offset) + encode_length(length)
+    return Command(Ins.READ_DATA_ISO, header, mode=mode, answer_bytes=(length, length))
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "key_number": int,
+    "number": int,
+    "offset": int,
+    "length": int,
+    "aid": int,
+    "key": _key,
+    "new_key": _key,
+    "old_key": _key,
+    "rnd_a": bytes.fromhex,
+    "data": bytes.fromhex,
+    "mode": CommunicationMode.__getitem__,
+    "settings": _file_settings,
+}

@@ -1,0 +1,270 @@
+"""Whatever a card answers, the reader's side refuses it with a documented error and ends."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cardd.desfire.applications import ApplicationSettings, KeySettings
+from cardd.desfire.authentication import AuthenticationScheme
+from cardd.desfire.card import DesfireCard
+from cardd.desfire.channel import Session
+from cardd.desfire.commands import CommunicationMode
+from cardd.desfire.files import FREE, AccessRights, FileSettings
+from cardd.desfire.keys import DesfireKey, KeyType
+from cardd.errors import CardProtocolError, CardStatusError
+from cardd.iso7816.exchange import Exchange
+from tests.desfire.recorded_card import (
+    Playback,
+    call,
+    card_of,
+    frames_of,
+    messaging_of,
+    play,
+    recording_name,
+    recordings,
+)
+
+pytestmark = pytest.mark.unit
+
+REFUSALS = (CardStatusError, CardProtocolError)
+AES = DesfireKey.zero(KeyType.AES)
+TDEA = DesfireKey.zero(KeyType.TDEA2)
+
+
+def bit_flips(answer: bytes) -> Iterator[bytes]:
+    number = int.from_bytes(answer)
+    for bit in range(8 * len(answer)):
+        yield (number ^ 1 << bit).to_bytes(len(answer))
+
+
+def truncations(answer: bytes) -> Iterator[bytes]:
+    return (answer[:length] for length in range(len(answer)))
+
+
+def cuts_before_the_status(answer: bytes) -> Iterator[bytes]:
+    return (answer[:length] + answer[-2:] for length in range(len(answer) - 2))
+
+
+def extensions(answer: bytes) -> Iterator[bytes]:
+    for length in (1, 7, 8, 15, 16, 32, 300):
+        for byte in (b"\x00", b"\x80", answer[:1]):
+            yield answer[:-2] + byte * length + answer[-2:]
+            yield byte * length + answer
+
+
+@pytest.mark.parametrize(
+    "damage", [bit_flips, truncations, cuts_before_the_status, extensions], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("recording", recordings(), ids=recording_name)
+def test_a_damaged_answer_of_a_recorded_session_is_refused(recording: dict[str, Any], damage: Any):
+    for step, exchange in enumerate(recording["exchanges"]):
+        frames = frames_of(exchange)
+        for index, (command, answer) in enumerate(frames):
+            for damaged in damage(answer):
+                card = _card_before(recording, step)
+                frames[index] = (command, damaged)
+                with pytest.raises(REFUSALS):
+                    play(call(card, exchange), Playback(frames).transmit)
+                assert card.session is None
+            frames[index] = (command, answer)
+
+
+@pytest.mark.parametrize("recording", recordings(), ids=recording_name)
+def test_an_answer_played_again_is_refused(recording: dict[str, Any]):
+    for step, exchange in enumerate(recording["exchanges"]):
+        card = _card_before(recording, step)
+        play(call(card, exchange), Playback(frames_of(exchange)).transmit)
+        if card.session is None or exchange["call"].startswith("authenticate"):
+            continue
+        answers = iter([answer for _, answer in frames_of(exchange)])
+        with pytest.raises(REFUSALS):
+            play(call(card, exchange), lambda _, answers=answers: next(answers))
+        assert card.session is None
+
+
+@pytest.mark.parametrize(
+    "recording",
+    [each for each in recordings() if each["exchanges"][0]["call"].startswith("authenticate")],
+    ids=recording_name,
+)
+def test_a_recorded_authentication_does_not_open_a_session_for_another_number(
+    recording: dict[str, Any],
+):
+    card = _card_before(recording, 0)
+    exchange = recording["exchanges"][0]
+    fresh = {**exchange, "arguments": {**exchange["arguments"]}}
+    del fresh["arguments"]["rnd_a"]
+    answers = iter([answer for _, answer in frames_of(exchange)])
+    with pytest.raises(CardProtocolError, match="RndA"):
+        play(call(card, fresh), lambda _: next(answers))
+    assert card.session is None
+
+
+def _card_before(recording: dict[str, Any], step: int) -> DesfireCard:
+    card = card_of(recording)
+    for exchange in recording["exchanges"][:step]:
+        play(call(card, exchange), Playback(frames_of(exchange)).transmit)
+    return card
+
+
+SESSIONS: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "ev1 des": {"kind": "ev1", "type": "TDEA2", "key": "00" * 16},
+    "ev1 aes": {"kind": "ev1", "type": "AES", "key": "00" * 16},
+    "ev2": {
+        "kind": "ev2",
+        "encryption": "00" * 16,
+        "mac": "00" * 16,
+        "transaction": "00" * 4,
+        "counter": 0,
+    },
+}
+
+FILE = FileSettings(CommunicationMode.FULL, AccessRights(FREE, FREE, FREE, FREE), 32)
+
+UNPROTECTED = {
+    "get_version": lambda card: card.get_version(),
+    "select_application": lambda card: card.select_application(0xF51234),
+    "get_application_ids": lambda card: card.get_application_ids(),
+    "create_application": lambda card: card.create_application(
+        1, ApplicationSettings(KeySettings(), 2)
+    ),
+    "delete_application": lambda card: card.delete_application(1),
+    "authenticate_iso": lambda card: card.authenticate_iso(0, TDEA),
+    "authenticate_aes": lambda card: card.authenticate_aes(0, AES),
+    "authenticate_ev2_first": lambda card: card.authenticate_ev2_first(0, AES),
+    "select_and_authenticate": lambda card: card.select_and_authenticate(
+        1, 1, AES, AuthenticationScheme.EV2_FIRST
+    ),
+    "get_key_version": lambda card: card.get_key_version(0),
+    "get_key_settings": lambda card: card.get_key_settings(),
+    "create_std_data_file": lambda card: card.create_std_data_file(1, FILE),
+    "delete_file": lambda card: card.delete_file(1),
+    "get_file_ids": lambda card: card.get_file_ids(),
+    "get_file_settings": lambda card: card.get_file_settings(1),
+    "read_data in plain": lambda card: card.read_data(1, 0, 100, CommunicationMode.PLAIN),
+    "write_data in plain": lambda card: card.write_data(1, 0, bytes(100), CommunicationMode.PLAIN),
+    "free_memory": lambda card: card.free_memory(),
+    "format_picc": lambda card: card.format_picc(),
+}
+PROTECTED = {
+    "change_key": lambda card: card.change_key(0, AES),
+    "change_key of another": lambda card: card.change_key(1, AES, old_key=AES),
+    "change_key_settings": lambda card: card.change_key_settings(KeySettings()),
+    "set_default_key": lambda card: card.set_default_key(AES),
+    "get_card_uid": lambda card: card.get_card_uid(),
+    "read_data": lambda card: card.read_data(1, 0, 100, CommunicationMode.FULL),
+    "write_data": lambda card: card.write_data(1, 0, bytes(100), CommunicationMode.MAC),
+}
+
+
+# Selection ends the session, a changed own key takes its MAC away, plain EV2 data has none.
+UNCHECKED = {"select_application", "change_key", "read_data in plain", "write_data in plain"}
+
+
+def exchange_of(card: DesfireCard, name: str) -> Exchange[Any]:
+    return (UNPROTECTED | PROTECTED)[name](card)
+
+
+ANSWERS = st.lists(
+    st.one_of(
+        st.binary(max_size=300),
+        st.builds(
+            lambda data, status: data + b"\x91" + status,
+            st.one_of(st.binary(max_size=64), st.sampled_from([bytes(n) for n in range(41)])),
+            st.one_of(st.sampled_from([b"\x00", b"\xaf"]), st.binary(min_size=1, max_size=1)),
+        ),
+    ),
+    max_size=12,
+)
+
+
+@given(
+    answers=ANSWERS,
+    session=st.sampled_from(sorted(SESSIONS)),
+    name=st.sampled_from(sorted(UNPROTECTED | PROTECTED)),
+    last=st.sampled_from([b"\x00\x91\xaf", b"\x91\xaf", b"\x91\x00", b"\x00\x91\x00"]),
+)
+@settings(max_examples=2000, deadline=None)
+def test_arbitrary_answers_give_a_result_or_a_documented_error(
+    answers: list[bytes], session: str, name: str, last: bytes
+):
+    start = SESSIONS[session]
+    if start is None and name in PROTECTED:
+        return
+    card = DesfireCard()
+    card.selected = 1
+    card.session = Session(0, messaging_of(start)) if start else None
+    remaining, sent = iter(answers), 0
+
+    def transmit(_: bytes) -> bytes:
+        nonlocal sent
+        sent += 1
+        assert sent < 200, "the exchange does not end"
+        return next(remaining, last)
+
+    try:
+        play(exchange_of(card, name), transmit)
+    except REFUSALS:
+        refused = True
+    else:
+        refused = False
+    assert not (refused and start and card.session), "the session outlived an error"
+    # Nobody guesses a MAC: under a session only what is neither answered nor checked can succeed.
+    assert refused or not start or name in UNCHECKED
+
+
+@pytest.mark.parametrize("name", sorted(UNPROTECTED | PROTECTED))
+def test_an_exchange_given_up_half_way_ends_the_session(name: str):
+    card = DesfireCard()
+    card.selected = 1
+    card.session = Session(0, messaging_of(SESSIONS["ev2"] or {}))
+    exchange = exchange_of(card, name)
+    next(exchange)
+    exchange.close()
+    assert card.session is None
+
+
+@pytest.mark.parametrize("answers", [(), (b"\x91\x00", b"\x91\x00")], ids=["none", "two"])
+def test_another_number_of_answers_than_commands_is_refused(answers: tuple[bytes, ...]):
+    exchange = DesfireCard().free_memory()
+    next(exchange)
+    with pytest.raises(CardProtocolError, match="answers"):
+        exchange.send(answers)
+
+
+def test_a_card_that_never_ends_its_answer_is_refused():
+    with pytest.raises(CardProtocolError, match="too many frames"):
+        play(DesfireCard().get_application_ids(), lambda _: b"\x00\x91\xaf")
+
+
+def test_more_data_than_a_command_can_answer_is_refused():
+    with pytest.raises(CardProtocolError, match="exceeds"):
+        play(DesfireCard().get_version(), lambda _: bytes(59) + b"\x91\xaf")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("get_application_ids", "010000 010000"),
+        ("get_application_ids", "000000"),
+        ("get_application_ids", "0100"),
+        ("get_file_ids", "20"),
+        ("get_file_ids", "0101"),
+        ("get_file_settings", "01 00 0000 200000"),
+        ("get_file_settings", "00 02 0000 200000"),
+        ("get_file_settings", "00 00 0000 2000"),
+        ("get_key_settings", "0F C2"),
+        ("get_key_settings", "0F 80"),
+        ("get_key_settings", "0F 8F"),
+        ("get_key_settings", "0F 92"),
+        ("get_version", "00" * 27),
+        ("free_memory", "0000"),
+    ],
+)
+def test_an_answer_that_means_nothing_is_refused(name: str, answer: str):
+    with pytest.raises(CardProtocolError):
+        play(exchange_of(DesfireCard(), name), lambda _: bytes.fromhex(answer) + b"\x91\x00")
