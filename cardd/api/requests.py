@@ -23,8 +23,7 @@ def refuse_browsers(request: web.BaseRequest) -> None:
 
 def query(request: web.BaseRequest, model: type[Model]) -> Model:
     """Read the query string; raise Unacceptable for an unknown or repeated parameter."""
-    names = list(request.query.keys())
-    if len(set(names)) != len(names):
+    if len(request.query) != len(set(request.query.keys())):
         raise Unacceptable(400, "a query parameter is given twice")
     try:
         parsed = msgspec.convert(dict(request.query), model, strict=False)

@@ -9,7 +9,8 @@ import msgspec
 
 from cardd.assurance.levels import Acr
 
-Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$")]
+# The look-ahead, because Python's $ also matches before a last line feed; ECMA-262's does not.
+Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$(?!\n)")]
 Audience = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Uid = Annotated[bytes, msgspec.Meta(min_length=4, max_length=10)]
 

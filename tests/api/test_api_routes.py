@@ -110,7 +110,9 @@ print(json.dumps(codes))
     assert seen == [[404, "not_found"], [404, "not_found"]]
     path = started.headers["Location"]
     assert shared.ask("GET", path).json["state"] == "waiting_for_card"
-    assert shared.ask("GET", path.replace("authentications", "enrolments"), admin=True).status == 404
+    assert (
+        shared.ask("GET", path.replace("authentications", "enrolments"), admin=True).status == 404
+    )
     shared.ask("DELETE", path)
 
 
