@@ -120,6 +120,23 @@ def test_a_genuine_row_under_a_name_that_is_not_its_own_is_found(peopled, things
     assert tampered(peopled.badge_by_number, "ABCDEFGH")
 
 
+def test_a_genuine_row_under_a_uid_that_is_not_its_own_is_never_given(peopled, things, sql):
+    """A view may say one UID where the query looks, and another where it reads."""
+    wanted, other = things.badge(1).uid, things.badge(2).uid
+    names = [row[1] for row in sql("PRAGMA table_info(badge)")]
+    lie = f"CASE WHEN random() % 2 THEN x'{wanted.hex()}' ELSE x'{other.hex()}' END AS uid"
+    sql("ALTER TABLE badge RENAME TO hidden")
+    chosen = ", ".join(lie if name == "uid" else name for name in names)
+    sql(f"CREATE VIEW badge AS SELECT {chosen} FROM hidden WHERE id = '{things.badge(2).id}'")  # noqa: S608
+    refused = 0
+    for _ in range(200):
+        try:
+            assert peopled.badge_and_holder(wanted) is None
+        except Refused as error:
+            refused += error.code is Code.REGISTRY_INTEGRITY
+    assert refused > 0
+
+
 def strip(sql, **declared):
     """Make the table of badges anew without types and constraints."""
     sql("CREATE TABLE bare AS SELECT * FROM badge")
