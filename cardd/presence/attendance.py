@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import structlog
 
 from cardd.clock import Clock
-from cardd.errors import CarddError, CardRemoved, KmsUnavailable, Refused
+from cardd.errors import CarddError, CardRemoved, Code, Refused
 from cardd.iso7816.connection import CardConnection
 from cardd.kms.messages import Outcome
 from cardd.kms.ports import KeyService
@@ -73,7 +73,7 @@ class Attendant:
                 attendance.failed(error)
             except Exception:  # noqa: BLE001 - whoever waits must hear of it, whatever it was
                 _log.exception("card.service_failed", reader=slot.name)
-                attendance.failed(KmsUnavailable("the card could not be judged; see the log"))
+                attendance.failed(Refused(Code.INTERNAL_ERROR, "this is a fault; see the log"))
 
     @contextlib.contextmanager
     def _busy(self, slot: Slot, visit: Visit) -> Iterator[None]:
@@ -132,7 +132,7 @@ class _Attendance:
         enrols = operation is not None and operation.kind == "enrolment"
         if operation is None and not self._shown:
             return
-        if isinstance(error, Refused):
+        if isinstance(error, Refused) and error.code != Code.INTERNAL_ERROR:
             self._slot.judged_uid = self._uid
         problem = problem_of(error, tap=not enrols, identified=self._uid is not None)
         waits_again = (

@@ -13,6 +13,7 @@ from cardd.readers.ports import (
     ReaderAdded,
     ReaderEvent,
     ReaderFault,
+    ReaderRecovered,
     ReaderRemoved,
     SourceLost,
     SourceRestored,
@@ -66,6 +67,8 @@ class Board:
                 )
             case ReaderFault(_, why):
                 self._fault(reader, "source", why)
+            case ReaderRecovered():
+                self._fault(reader, "source", None)
             case CardInserted():
                 self._fault(reader, "source", None)
                 self._card_is(reader, visit)

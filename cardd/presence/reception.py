@@ -16,19 +16,19 @@ from cardd.presence.register import Operations
 from cardd.presence.slots import Slot, Visit
 from cardd.presence.taps import Report
 
-_NO_BADGE = frozenset(
+_OF_A_BADGE = frozenset(
     {
-        Code.BADGE_UNKNOWN,
-        Code.BADGE_NOT_GENUINE,
-        Code.CARD_NOT_SUPPORTED,
-        Code.TAP_TOO_SHORT,
-        Code.CARD_BUSY,
-        Code.TIMEOUT,
-        Code.PCSC_UNAVAILABLE,
-        Code.KMS_UNAVAILABLE,
+        Code.BADGE_SUSPENDED,
+        Code.BADGE_REVOKED,
+        Code.BADGE_EXPIRED,
+        Code.BADGE_NOT_HANDED_OVER,
+        Code.HOLDER_ENDED,
+        Code.WRONG_PERSON,
+        Code.SECOND_FACTOR_REQUIRED,
+        Code.ALREADY_ACTIVE,
     }
 )
-"""Refusals that do not say that the card is a badge of ours."""
+"""Refusals that say that the card is a badge of ours."""
 
 
 class Reception:
@@ -135,7 +135,7 @@ class Reception:
     def _refused(self, report: Report, problem: Problem) -> None:
         if report.operation is not None:
             self._operations.fail(report.operation, problem)
-        if problem.code not in _NO_BADGE:
+        if problem.code in _OF_A_BADGE:
             self._board.identified(report.visit, {})
         self._tap_refused(report.visit, problem)
 

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 
-from cardd.errors import CarddError, CardProtocolError
+from cardd.errors import CarddError, Code, Refused
 from cardd.iso7816.connection import CardConnection
 from cardd.kms.messages import Outcome, Procedure, Step
 from cardd.kms.ports import KeyService
@@ -38,7 +38,10 @@ def relay(
             return reply
         step = reply
     _give_up(service, step.handle)
-    raise CardProtocolError(f"the procedure has not ended after {MOST_STEPS} steps; it was ended")
+    raise Refused(
+        Code.INTERNAL_ERROR,
+        f"the procedure had not ended after {MOST_STEPS} steps, and was given up",
+    )
 
 
 def _carry(
