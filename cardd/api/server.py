@@ -22,7 +22,7 @@ from cardd.api.connections import (
 )
 from cardd.api.encoding import EventEncoder
 from cardd.api.routes import Route
-from cardd.api.socket_files import ListeningSocket, listen
+from cardd.api.socket_files import BACKLOG, ListeningSocket, listen
 from cardd.config import Access, Sockets
 
 SHUTDOWN_S = 5.0
@@ -95,7 +95,7 @@ async def _running(app: web.Application, listening: socket.socket) -> AsyncItera
             max_headers=MAX_HEADERS,
         )
 
-    server = await loop.create_server(connect, sock=listening)
+    server = await loop.create_server(connect, sock=listening, backlog=BACKLOG)
     try:
         yield
     finally:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cardd.errors import StartCode, StartError
 
-_BACKLOG = 128
+# A client that finds it full fails at once, or waits where it blocks.
+BACKLOG = 1024
 _PROBE_TIMEOUT_S = 1.0
 
 
@@ -44,7 +45,7 @@ def listen(path: Path, mode: int) -> ListeningSocket:
         # Nobody can connect before listen(): mode and group are right by then.
         path.chmod(mode)
         _take_group_of_directory(path)
-        listening.listen(_BACKLOG)
+        listening.listen(BACKLOG)
         listening.setblocking(False)
         return ListeningSocket(listening, path, _inode(path))
     except OSError as error:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -24,13 +25,21 @@ class UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect, within the time limit."""
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connected.settimeout(self._timeout_s)
         try:
+            # A blocking connect waits for its turn where many connect at once; one with Python's
+            # own time-out fails at once (EAGAIN, unix(7)).
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(self._timeout_s))
             connected.connect(self._path)
+            connected.settimeout(self._timeout_s)
         except BaseException:
             connected.close()
             raise
         self.sock = connected
+
+
+def _timeval(seconds: float) -> bytes:
+    """Return a struct timeval; never zero, which would be for ever."""
+    return struct.pack("ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
 
 
 class Transport:
@@ -110,7 +119,7 @@ class Transport:
             reason = "nobody listens there; cardd has stopped"
         elif isinstance(error, PermissionError):
             reason = "this user may not connect to it"
-        elif isinstance(error, TimeoutError):
+        elif isinstance(error, TimeoutError | BlockingIOError):
             reason = "it did not answer in time"
         else:
             reason = f"the connection broke ({error})"

@@ -162,7 +162,8 @@ class World:
 
     def leave(self) -> None:
         """Tell the daemon to stop."""
-        self._loop.call_soon_threadsafe(self._leave.set)
+        with contextlib.suppress(RuntimeError):  # it has stopped already
+            self._loop.call_soon_threadsafe(self._leave.set)
 
     def encode(self, product: str = "ev2", **holder: Any) -> m.Encoded:
         """Register a person and encode a badge for them, straight at the key service."""
@@ -210,8 +211,8 @@ class World:
     def socket(self, *, admin: bool = False) -> socket.socket:
         """Return a bare connection to a face."""
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connected.settimeout(20)
         connected.connect(str(self.admin if admin else self.main))
+        connected.settimeout(20)
         return connected
 
     def serve_in_thread(self, started: "Future[None]") -> threading.Thread:
