@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from Crypto.Cipher import AES
+from Crypto.Hash import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from cardd.desfire.authentication import AuthenticationScheme
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.commands import CommunicationMode
+from cardd.desfire.crc import crc32
 from cardd.desfire.files import FREE, AccessRights, FileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import CardProtocolError, CardStatusError
@@ -30,7 +33,7 @@ from tests.desfire.recorded_card import (
 pytestmark = pytest.mark.unit
 
 REFUSALS = (CardStatusError, CardProtocolError)
-AES = DesfireKey.zero(KeyType.AES)
+AES_ZERO = DesfireKey.zero(KeyType.AES)
 TDEA = DesfireKey.zero(KeyType.TDEA2)
 
 
@@ -134,10 +137,10 @@ UNPROTECTED = {
     ),
     "delete_application": lambda card: card.delete_application(1),
     "authenticate_iso": lambda card: card.authenticate_iso(0, TDEA),
-    "authenticate_aes": lambda card: card.authenticate_aes(0, AES),
-    "authenticate_ev2_first": lambda card: card.authenticate_ev2_first(0, AES),
+    "authenticate_aes": lambda card: card.authenticate_aes(0, AES_ZERO),
+    "authenticate_ev2_first": lambda card: card.authenticate_ev2_first(0, AES_ZERO),
     "select_and_authenticate": lambda card: card.select_and_authenticate(
-        1, 1, AES, AuthenticationScheme.EV2_FIRST
+        1, 1, AES_ZERO, AuthenticationScheme.EV2_FIRST
     ),
     "get_key_version": lambda card: card.get_key_version(0),
     "get_key_settings": lambda card: card.get_key_settings(),
@@ -151,10 +154,10 @@ UNPROTECTED = {
     "format_picc": lambda card: card.format_picc(),
 }
 PROTECTED = {
-    "change_key": lambda card: card.change_key(0, AES),
-    "change_key of another": lambda card: card.change_key(1, AES, old_key=AES),
+    "change_key": lambda card: card.change_key(0, AES_ZERO),
+    "change_key of another": lambda card: card.change_key(1, AES_ZERO, old_key=AES_ZERO),
     "change_key_settings": lambda card: card.change_key_settings(KeySettings()),
-    "set_default_key": lambda card: card.set_default_key(AES),
+    "set_default_key": lambda card: card.set_default_key(AES_ZERO),
     "get_card_uid": lambda card: card.get_card_uid(),
     "read_data": lambda card: card.read_data(1, 0, 100, CommunicationMode.FULL),
     "write_data": lambda card: card.write_data(1, 0, bytes(100), CommunicationMode.MAC),
@@ -268,3 +271,65 @@ def test_more_data_than_a_command_can_answer_is_refused():
 def test_an_answer_that_means_nothing_is_refused(name: str, answer: str):
     with pytest.raises(CardProtocolError):
         play(exchange_of(DesfireCard(), name), lambda _: bytes.fromhex(answer) + b"\x91\x00")
+
+
+@pytest.mark.parametrize("answer", ["91AF", "009100"])
+def test_a_selection_answered_with_more_than_success_is_refused(answer: str):
+    card = DesfireCard()
+    with pytest.raises(CardProtocolError, match="SELECT_APPLICATION"):
+        play(card.select_application(1), lambda _: bytes.fromhex(answer))
+    assert card.selected is None
+
+
+@pytest.mark.parametrize(("step", "status"), [(0, 0x00), (1, 0xAF)], ids=["no challenge", "no end"])
+@pytest.mark.parametrize(
+    "recording",
+    [each for each in recordings() if each["exchanges"][0]["call"].startswith("authenticate")],
+    ids=recording_name,
+)
+def test_an_authentication_in_another_number_of_passes_is_refused(
+    recording: dict[str, Any], step: int, status: int
+):
+    card, exchange = card_of(recording), recording["exchanges"][0]
+    frames = frames_of(exchange)
+    command, answer = frames[step]
+    frames[step] = (command, answer[:-1] + bytes((status,)))
+    with pytest.raises(CardProtocolError):
+        play(call(card, exchange), Playback(frames).transmit)
+    assert card.session is None
+
+
+@pytest.mark.parametrize("wrong", [0, 4, 15])
+def test_a_proof_that_is_right_but_for_one_byte_is_refused(wrong: int):
+    rnd_a, sent = bytes(range(16)), []
+
+    def answer(apdu: bytes) -> bytes:
+        sent.append(apdu)
+        if len(sent) == 1:
+            return bytes(16) + b"\x91\xaf"
+        proof = bytearray(rnd_a[1:] + rnd_a[:1])
+        proof[wrong] ^= 0x01
+        return AES.new(bytes(16), AES.MODE_CBC, apdu[21:37]).encrypt(bytes(proof)) + b"\x91\x00"
+
+    with pytest.raises(CardProtocolError, match="wrong RndA"):
+        play(DesfireCard().authenticate_aes(0, AES_ZERO, rnd_a=rnd_a), answer)
+
+
+@pytest.mark.parametrize("wrong", range(15, 32))
+def test_an_ev1_answer_whose_crc_or_padding_is_wrong_is_refused(wrong: int):
+    card = DesfireCard()
+    card.session = Session(0, messaging_of(SESSIONS["ev1 aes"] or {}))
+    exchange = card.read_data(1, 0, 15, CommunicationMode.FULL)
+    (command,) = next(exchange)
+    data = bytes(range(15))
+    plaintext = bytearray(data + crc32(data + b"\x00") + bytes(13))
+    plaintext[wrong] ^= 0x80
+    iv = CMAC.new(bytes(16), command[1:2] + command[5:-1], ciphermod=AES).digest()
+    ciphertext = AES.new(bytes(16), AES.MODE_CBC, iv).encrypt(bytes(plaintext))
+    with pytest.raises(CardProtocolError, match="CRC or padding"):
+        exchange.send((ciphertext + b"\x91\x00",))
+
+
+def test_a_card_that_announces_more_but_sends_nothing_is_refused():
+    with pytest.raises(CardProtocolError, match="sends nothing"):
+        play(DesfireCard().get_version(), lambda _: b"\x91\xaf")
