@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from cardd.clock import SystemClock
 from cardd.errors import KmsUnavailable, StartCode, StartError
+from cardd.kms import audit_lines
 from cardd.kms.audit import AuditFile, open_audit, verify
+from cardd.kms.audit_lines import GENESIS, Head
 from cardd.secret import Secret
 
 pytestmark = pytest.mark.unit
@@ -165,6 +167,13 @@ def test_tampering_is_found_and_the_line_named(path: Path, kind: str) -> None:
         assert error.code is StartCode.AUDIT_DAMAGED
         assert error.facts["line"] == line
         assert f"line {line} of" in str(error)
+
+
+def test_a_chain_whose_numbers_skip_is_damaged(path: Path) -> None:
+    line, _ = audit_lines.write(Head(4, GENESIS.hash), 0.0, "tap", {})
+    path.write_bytes(line)
+    for action in (lambda: verify(path), lambda: opened(path)):
+        assert refusal(action).facts["line"] == 1
 
 
 def test_every_flipped_byte_of_a_line_is_found(path: Path) -> None:

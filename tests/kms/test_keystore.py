@@ -19,6 +19,7 @@ from cardd.kms.masters import envelope as form
 from cardd.kms.masters.keystore import add_slot, create, drop_slot, open_keystore
 from cardd.kms.masters.slots import Argon2idCost, CredentialFile, Passphrase, unlock
 from cardd.kms.masters.soft import SoftMasters
+from cardd.kms.masters.wrapping import unwrap
 from cardd.kms.ports import Purpose
 from cardd.secret import Secret
 
@@ -137,6 +138,20 @@ def test_a_file_cut_anywhere_or_with_anything_after_it_is_damaged(
         keystore.write_bytes(content)
         code = refusal(lambda: open_keystore(keystore, slot))
         assert code is StartCode.KEYSTORE_DAMAGED, content
+
+
+@pytest.mark.parametrize(
+    "change", [{"purpose": "transport"}, {"generation": 2}, {"state": "next"}, {"id": "0" * 32}]
+)
+def test_a_wrapped_key_opens_under_its_own_description_and_keystore_alone(
+    change: dict[str, Any],
+) -> None:
+    kek, key = Secret(bytes(32)), Secret(bytes(range(16)))
+    stored = form.new_key("a" * 32, kek, "picc", key)
+    assert unwrap(stored, kek, "a" * 32) == key
+    assert unwrap(msgspec.structs.replace(stored, **change), kek, "a" * 32) is None
+    assert unwrap(stored, kek, "b" * 32) is None
+    assert unwrap(stored, Secret(bytes(31) + b"\x01"), "a" * 32) is None
 
 
 def swap_keys(document: dict[str, Any]) -> None:
