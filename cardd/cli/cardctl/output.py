@@ -26,7 +26,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, empty: s
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
     if table.row_count:
-        console().print(table)
+        _print(table)
     else:
         click.echo(empty)
 
@@ -38,13 +38,22 @@ def print_facts(facts: Mapping[str, str]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, Text(plain(value)))
-    console().print(table)
+    _print(table)
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console; where the output is no terminal, long lines are not broken at 80."""
     out = Console(highlight=False, stderr=stderr)
     return out if out.is_terminal else Console(highlight=False, stderr=stderr, width=200)
+
+
+def _print(table: Table) -> None:
+    """Print a table without the blanks that fill its last column."""
+    out = console()
+    with out.capture() as captured:
+        out.print(table)
+    lines = captured.get().splitlines()
+    click.echo("\n".join(line.rstrip() for line in lines), color=out.is_terminal)
 
 
 def _builtin(value: object) -> Any:
