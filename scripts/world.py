@@ -42,6 +42,8 @@ admin = "{folder}/admin.sock"
 
 [readers]
 pcsc = {pcsc}
+# A virtual badge does not bounce, and whoever plays may tap it twice in a second.
+debounce_ms = 0
 
 [[readers.virtual]]
 name = "desk"
