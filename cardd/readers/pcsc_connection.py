@@ -49,6 +49,9 @@ class PcscConnection:
         answer = bytes(
             patiently(self._scard.SCardTransmit, self._handle(), self._card.protocol, list(command))
         )
+        if not answer:
+            # So vpcd reports a card that is torn away in the middle of an exchange.
+            raise CardRemoved("the card stopped answering in the middle: show it again")
         if len(answer) < 2:
             raise CardProtocolError(f"an answer has 2 bytes or more; the card sent {len(answer)}")
         return answer

@@ -75,6 +75,9 @@ _MEANINGS: dict[int, tuple[type[CardError], str]] = {
 
 
 def error_of(code: int, call: str) -> CardError:
-    """Return the error that a return code other than SUCCESS means; `call` names the function."""
+    """Return the error that a return code other than SUCCESS means; `call` names the function.
+
+    Its facts: `why` is the sentence without the code, `pcsc` the function and the code.
+    """
     kind, meaning = _MEANINGS.get(code, (ReaderUnavailable, "PC/SC failed: unplug the reader"))
-    return kind(f"{meaning} ({call}: 0x{code:08X})", pcsc=f"{code:08X}")
+    return kind(f"{meaning} ({call}: 0x{code:08X})", why=meaning, pcsc=f"{call} 0x{code:08X}")

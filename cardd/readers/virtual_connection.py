@@ -64,8 +64,7 @@ class VirtualConnection:
         """Send a command APDU and return the response APDU; see `CardConnection.transmit`."""
         if not 4 <= len(command) <= LONGEST_COMMAND:
             raise ValueError(f"a command APDU has 4 to {LONGEST_COMMAND} bytes")
-        with self.transaction():
-            card = self._present()
+        with self._turn() as card:
             if self._resets != card.resets:
                 raise CardRemoved("another connection reset the card: show it again")
             return card.link.transmit(command)
@@ -78,21 +77,15 @@ class VirtualConnection:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep other connections off the card; CardBusy after 2 s. May be nested."""
-        card = self._present()
-        if self._depth == 0:
-            card.acquire(self)
-        self._depth += 1
-        try:
+        with self._turn() as card:
+            if self._depth == 1:
+                # A reset by another before our exchange takes nothing of ours away.
+                self._resets = card.resets
             yield
-        finally:
-            self._depth -= 1
-            if self._depth == 0:
-                card.release(self)
 
     def reset(self) -> None:
         """Reset the card, which drops its security state."""
-        with self.transaction():
-            card = self._present()
+        with self._turn() as card:
             card.reset()
             self._resets = card.resets
 
@@ -101,6 +94,19 @@ class VirtualConnection:
         card, self._card = self._card, None
         if card is not None:
             card.release(self)
+
+    @contextmanager
+    def _turn(self) -> Iterator[VirtualCard]:
+        card = self._present()
+        if self._depth == 0:
+            card.acquire(self)
+        self._depth += 1
+        try:
+            yield card
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                card.release(self)
 
     def _present(self) -> VirtualCard:
         if self._card is None:

@@ -95,7 +95,8 @@ class PcscSource:
             try:
                 self._session()
             except ReaderUnavailable as error:
-                self._lose(str(error))
+                _log.info("pcsc.lost", pcsc=error.facts.get("pcsc"))
+                self._lose(error.facts.get("why", str(error)))
             except Exception as error:  # noqa: BLE001 - the thread must live on
                 _log.exception("pcsc.watch_failed")
                 self._lose(f"PC/SC failed in a way that is not known: {type(error).__name__}")
