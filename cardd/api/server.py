@@ -22,7 +22,7 @@ from cardd.api.connections import (
 )
 from cardd.api.encoding import EventEncoder
 from cardd.api.routes import Route
-from cardd.api.socket_files import BACKLOG, ListeningSocket, listen
+from cardd.api.socket_files import BACKLOG, ListeningSocket, adopt, listen
 from cardd.config import Access, Sockets
 
 SHUTDOWN_S = 5.0
@@ -57,7 +57,7 @@ async def serve(
         )
         listening: list[tuple[tuple[Route, ...], ListeningSocket]] = []
         for routes, path, mode, given in faces:
-            opened = listen(path, mode) if given is None else ListeningSocket(given)
+            opened = listen(path, mode) if given is None else adopt(given)
             stack.callback(opened.close)
             listening.append((routes, opened))
         for routes, opened in listening:

@@ -40,17 +40,37 @@ def listen(path: Path, mode: int) -> ListeningSocket:
     """
     _clear(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound = False
     try:
         listening.bind(os.fspath(path))
+        bound = True
         # Nobody can connect before listen(): mode and group are right by then.
         path.chmod(mode)
         _take_group_of_directory(path)
         listening.listen(BACKLOG)
         listening.setblocking(False)
         return ListeningSocket(listening, path, _inode(path))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         listening.close()
+        if bound:
+            path.unlink(missing_ok=True)
         raise _unavailable(path, str(error)) from error
+
+
+def adopt(inherited: socket.socket) -> ListeningSocket:
+    """Take a socket that another process opened; its file is not ours to remove.
+
+    Raises StartError (`socket_unavailable`) where it is no listening Unix socket.
+    """
+    if inherited.family != socket.AF_UNIX or not inherited.getsockopt(
+        socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+    ):
+        raise StartError(
+            StartCode.SOCKET_UNAVAILABLE,
+            "an inherited descriptor is no listening Unix socket; the .socket unit needs a path in"
+            " ListenStream=",
+        )
+    return ListeningSocket(inherited)
 
 
 def _clear(path: Path) -> None:
@@ -61,7 +81,7 @@ def _clear(path: Path) -> None:
         if not path.parent.is_dir():
             raise _unavailable(path, f"there is no directory {path.parent}; create it") from None
         return
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unavailable(path, str(error)) from error
     if not stat.S_ISSOCK(found.st_mode):
         raise _unavailable(path, "there is a file that is no socket; move it away")
