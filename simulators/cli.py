@@ -154,22 +154,19 @@ def _present(
     greeting: str | None = None,
 ) -> None:
     insertion = None
-    with _reported(), _signals_pull(), card_files.hold(file) as card:
-        with insert(card, reader, stay=stay, faults=faults, air=air) as insertion:
-            if greeting is not None:
-                click.echo(f"{file}: {greeting}")
-            _wait(insertion)
-        if insertion.error is not None:
-            raise insertion.error
-    if insertion is not None:
-        _report(file, reader, insertion)
-
-
-def _wait(insertion: Insertion) -> None:
     try:
-        insertion.wait_gone(LONGEST_SECONDS + GRACE_SECONDS)
+        with _reported(), _signals_pull(), card_files.hold(file) as card:
+            with insert(card, reader, stay=stay, faults=faults, air=air) as insertion:
+                if greeting is not None:
+                    click.echo(f"{file}: {greeting}")
+                insertion.wait_gone(LONGEST_SECONDS + GRACE_SECONDS)
+            if insertion.error is not None:
+                raise insertion.error
     except KeyboardInterrupt:
+        if insertion is None:
+            raise
         click.echo()
+    _report(file, reader, insertion)
 
 
 def _report(file: Path, reader: str, insertion: Insertion) -> None:

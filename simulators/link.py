@@ -188,8 +188,8 @@ def insert(
     wire = Wire(connection)
     stay = stay or Fixed(STAY_SECONDS)
     insertion = Insertion(card, wire, stay, faults or Faults(), air)
-    insertion.start()
     try:
+        insertion.start()
         yield insertion
     finally:
         insertion.pull()
