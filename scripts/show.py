@@ -10,9 +10,7 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
-from scripts.world import World, WorldError
-
-EVENT_LIMIT_S = 10.0
+from scripts.world import EVENT_LIMIT_S, World, WorldError
 
 
 class Show:

@@ -21,12 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cardd.client import Client
 from scripts.private_pcscd import CannotIsolate, PrivatePcscd, enter_namespace
 
 ISSUER = "urn:cardd:demo"
 START_LIMIT_S = 15.0
 STOP_LIMIT_S = 8.0
 COMMAND_LIMIT_S = 60.0
+EVENT_LIMIT_S = 10.0
 PROGRAMS = Path(sys.executable).parent
 
 CONFIGURATION = """\
@@ -238,8 +240,25 @@ class World:
         return json.loads(self.run("cardctl", "--json", *command).output)
 
     def insert(self, card: Path | str, *options: str) -> subprocess.Popen[bytes]:
-        """Put a virtual badge on the reader; `stop` takes it away."""
+        """Put a virtual badge on the reader, until `take_away`."""
         return self.start("cardd-sim", "insert", card, *options, stdout=subprocess.DEVNULL)
+
+    def take_away(self, inserted: subprocess.Popen[bytes]) -> None:
+        """Take a badge off the reader, and return once cardd has seen that."""
+        stop(inserted)
+        self.await_empty()
+
+    def await_empty(self) -> None:
+        """Return once no reader has a card.
+
+        pcscd looks every 0.4 s: a badge that comes sooner would pass for the one before it.
+        """
+        with Client(self.socket).events(timeout_s=EVENT_LIMIT_S) as events:
+            occupied = {reader["name"] for reader in next(events).data["readers"] if reader["card"]}
+            while occupied:
+                event = next(events)
+                if event.type == "card.removed":
+                    occupied.discard(event.reader)
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> int:
