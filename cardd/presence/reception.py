@@ -10,7 +10,7 @@ from cardd.presence.model import (
     CardSummary,
     Problem,
 )
-from cardd.presence.operations import Operation
+from cardd.presence.operations import Operation, State
 from cardd.presence.presences import Presences, identity_of
 from cardd.presence.register import Operations
 from cardd.presence.slots import Slot, Visit
@@ -63,9 +63,9 @@ class Reception:
 
     def progressed(self, visit: Visit, operation: Operation, progress: tuple[int, int]) -> None:
         """Take how far an enrolment got."""
-        if not operation.ended and operation.claimed:
+        if not operation.ended:
             operation.note(problem=None, progress=progress)
-            self._progress_event(visit, operation)
+            self._progress_event(visit, operation, State.IN_PROGRESS)
 
     def freed(self, slot: Slot) -> None:
         """Hear that a reader that was stuck answers again."""
@@ -157,9 +157,9 @@ class Reception:
         elif report.outcome is not None and not isinstance(report.outcome, Authenticated):
             self._operations.succeed(operation, report.outcome)
             self._board.identified(report.visit, {})
-        self._progress_event(report.visit, operation)
+        self._progress_event(report.visit, operation, operation.state)
 
-    def _progress_event(self, visit: Visit, operation: Operation) -> None:
+    def _progress_event(self, visit: Visit, operation: Operation, state: State) -> None:
         done, steps = operation.progress or (0, None)
         self._events.publish(
             "enrolment.progress",
@@ -167,7 +167,7 @@ class Reception:
             card=visit.handle,
             data={
                 "operation": operation.id,
-                "state": str(operation.state),
+                "state": str(state),
                 "done": done,
                 "all": steps,
                 "code": None if operation.problem is None else str(operation.problem.code),

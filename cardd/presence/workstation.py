@@ -157,18 +157,17 @@ class Workstation:
         a card.
         """
         self._usable(request.reader)
-        held = [slot for slot in self._slots.all() if slot.visit and not slot.visit.void]
-        if request.reader is not None:
-            held = [slot for slot in held if slot.name == request.reader]
+        held = self._holding(request.reader)
         if len(held) > 1:
-            names = sorted(slot.name for slot in held)
             raise Refused(
                 Code.CONFLICT,
                 "several readers hold a card; name the one whose card is meant",
-                readers=names,
+                readers=sorted(slot.name for slot in held),
             )
         operation = self._operations.open(owner, request)
-        if held:
+        # Looked up again: a card that came in between found no operation that waited.
+        held = self._holding(request.reader)
+        if len(held) == 1:
             self._attend_enrolment(held[0])
         return operation
 
@@ -223,6 +222,14 @@ class Workstation:
             raise Refused(
                 Code.CARD_BUSY, f"the reader {reader} does not answer; take its card away"
             )
+
+    def _holding(self, reader: str | None) -> list[Slot]:
+        """Return the readers (of this name, or all) that hold a card that can be worked on."""
+        return [
+            slot
+            for slot in self._slots.all()
+            if reader in {None, slot.name} and slot.visit and not slot.visit.void
+        ]
 
     def _attend_enrolment(self, slot: Slot) -> None:
         visit = slot.visit

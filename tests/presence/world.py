@@ -138,14 +138,18 @@ class Source:
         self.cards: dict[str, Card | None] = {}
         self.connections: list[Connection] = []
         self._first = readers
-        self._reports: queue.SimpleQueue[ReaderEvent | None] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[ReaderEvent | threading.Event | None]
+        self._reports = queue.SimpleQueue()
         self.stop_waits_for = threading.Event()
         self.stop_waits_for.set()
 
     def start(self, listener: Listener) -> None:
         def report() -> None:
             while (event := self._reports.get()) is not None:
-                listener(event)
+                if isinstance(event, threading.Event):
+                    event.set()
+                else:
+                    listener(event)
 
         self._thread = threading.Thread(target=report, name=f"source {self.name}", daemon=True)
         self._thread.start()
@@ -169,6 +173,12 @@ class Source:
 
     def heartbeat(self) -> float:
         return time.monotonic()
+
+    async def drained(self) -> None:
+        """Wait until everything so far has been reported."""
+        drained = threading.Event()
+        self._reports.put(drained)
+        await in_thread(drained.wait)
 
     def add(self, reader: str) -> None:
         self.cards[reader] = None
@@ -233,6 +243,7 @@ class Keys:
         self.down: str | None = None
         self.health_waits_for = threading.Event()
         self.health_waits_for.set()
+        self.health_asked = threading.Event()
         self.listeners: list[Callable[[m.Notice], None]] = []
 
     def _available(self) -> None:
@@ -335,9 +346,6 @@ class Keys:
     def add_holder(self, holder: m.NewHolder) -> m.HolderView:
         raise NotImplementedError
 
-    def holders_page(self) -> None:
-        raise NotImplementedError
-
     def badges(self, page: m.Page) -> m.BadgeList:
         self._available()
         return m.BadgeList((), None)
@@ -350,6 +358,7 @@ class Keys:
 
     def health(self) -> m.Health:
         self.calls["health"] += 1
+        self.health_asked.set()
         self.health_waits_for.wait(LIMIT_S)
         return m.Health(self.down is None, self.down)
 
@@ -422,6 +431,14 @@ class World:
             while not operation.ended:
                 await operation.changed(LIMIT_S)
         return operation
+
+    async def settled(self) -> None:
+        """Wait until all that was shown has been reported, served and taken note of."""
+        for source in self.sources:
+            await source.drained()
+        for slot in self.station._slots.all():
+            await slot.worker.call(lambda: None)
+        await self.errands_done()
 
     async def errands_done(self) -> None:
         """Wait until what was queued for the key service has been done."""
