@@ -1,7 +1,7 @@
 """The stream of events, as an iterator that blocks."""
 
-import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -9,18 +9,20 @@ from typing import Self
 
 from cardd.client.errors import DaemonUnavailable
 from cardd.client.models import Event
-from cardd.client.transport import Transport, UnixConnection
+from cardd.client.transport import Transport
 
 # The daemon sends something every 15 s.
 SILENCE_S = 45.0
 _MAX_LINE = 4 * 1024 * 1024
-_MAX_ERROR = 64 * 1024
+_MAX_HEAD = 64 * 1024
 
 
 class EventStream(Iterator[Event]):
     """Events as they happen; ends when the daemon stops or this client lagged behind.
 
-    A context manager: leaving it closes the connection. Resume with `last_event_id`.
+    A context manager: leaving it closes the connection. Resume with `last_event_id`. It speaks
+    HTTP/1.0, whose body ends with the connection: after a time-out the same socket can be read on,
+    which http.client does not allow.
     """
 
     def __init__(
@@ -30,31 +32,44 @@ class EventStream(Iterator[Event]):
         self.last_event_id = last_event_id
         self._transport = transport
         self._timeout_s = timeout_s
-        self._connection = UnixConnection(transport.path, SILENCE_S)
-        try:
-            self._response = self._open()
-        except BaseException:
-            self._connection.close()
-            raise
         self._buffer = b""
+        self._socket = self._connect()
+        try:
+            self._open()
+        except BaseException:
+            self._socket.close()
+            raise
 
-    def _open(self) -> http.client.HTTPResponse:
-        headers = {"Accept": "application/x-ndjson"}
+    def _connect(self) -> socket.socket:
+        try:
+            return self._transport.connect(SILENCE_S)
+        except OSError as error:
+            raise self._transport.unavailable(error) from error
+
+    def _open(self) -> None:
+        """Send the request and read the head of the answer; raise CarddProblem for a refusal."""
+        headers = {"Host": "localhost", "Accept": "application/x-ndjson"}
         if self.last_event_id is not None:
             headers["Last-Event-ID"] = self.last_event_id
         try:
-            response = self._transport.send(self._connection, "GET", "/v1/events", headers=headers)
-            if response.status != 200:
-                self._transport.decoded(response.status, response.read(_MAX_ERROR))
-                raise DaemonUnavailable(f"{self._transport.path} gave no stream")
-        except (OSError, http.client.HTTPException) as error:
+            self._socket.sendall(self._transport.head("GET", "/v1/events", headers))
+        except OSError as error:
             raise self._transport.unavailable(error) from error
-        return response
+        head = self._until(b"\r\n\r\n", _MAX_HEAD, None)
+        try:
+            status = int((head or b"").split(None, 2)[1])
+        except (ValueError, IndexError):
+            raise DaemonUnavailable(f"{self._transport.path} does not speak HTTP") from None
+        if status != 200:
+            while len(self._buffer) < _MAX_HEAD and (chunk := self._read(None)):
+                self._buffer += chunk
+            self._transport.decoded(status, self._buffer)
+            raise DaemonUnavailable(f"{self._transport.path} gave no stream, but {status}")
 
     def __next__(self) -> Event:
         deadline = None if self._timeout_s is None else time.monotonic() + self._timeout_s
         while True:
-            line = self._line(deadline)
+            line = self._until(b"\n", _MAX_LINE, deadline)
             if line is None:
                 raise StopIteration
             if not line.strip():
@@ -66,39 +81,38 @@ class EventStream(Iterator[Event]):
             self.last_event_id = event.id
             return event
 
-    def _line(self, deadline: float | None) -> bytes | None:
-        """Return the next line; None at the end. A line that is not whole yet is kept."""
-        while b"\n" not in self._buffer:
-            if len(self._buffer) > _MAX_LINE:
-                raise DaemonUnavailable("an event is longer than 4 MiB")
+    def _until(self, end: bytes, limit: int, deadline: float | None) -> bytes | None:
+        """Return what comes before `end`; None at the end of the stream. The rest is kept."""
+        while end not in self._buffer:
+            if len(self._buffer) > limit:
+                raise DaemonUnavailable(f"{self._transport.path} sends a line without an end")
             chunk = self._read(deadline)
             if not chunk:
                 return None
             self._buffer += chunk
-        line, self._buffer = self._buffer.split(b"\n", 1)
-        return line
+        found, self._buffer = self._buffer.split(end, 1)
+        return found
 
     def _read(self, deadline: float | None) -> bytes:
-        wait_s = SILENCE_S
-        if deadline is not None:
-            wait_s = min(wait_s, deadline - time.monotonic())
-            if wait_s <= 0:
-                raise TimeoutError("no event within the time limit")
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(wait_s)
+        """Return what has arrived; nothing at the end of the stream."""
+        silent_at = time.monotonic() + SILENCE_S
+        limit = silent_at if deadline is None else min(silent_at, deadline)
+        wait_s = limit - time.monotonic()
+        if wait_s <= 0:
+            raise TimeoutError("no event within the time limit")
+        self._socket.settimeout(wait_s)
         try:
-            return self._response.read1(65536)
+            return self._socket.recv(65536)
         except TimeoutError:
-            if wait_s < SILENCE_S:
+            if limit < silent_at:
                 raise TimeoutError("no event within the time limit") from None
             raise DaemonUnavailable(f"{self._transport.path} is silent") from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except OSError as error:
             raise self._transport.unavailable(error) from error
 
     def close(self) -> None:
         """End the connection."""
-        self._response.close()
-        self._connection.close()
+        self._socket.close()
 
     def __enter__(self) -> Self:
         return self

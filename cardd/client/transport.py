@@ -1,5 +1,6 @@
 """HTTP over a Unix socket: one connection a call, a time limit on each."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -14,27 +15,16 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _STANDARD_MEMBERS = {"type", "title", "status", "detail", "code", "user_message", "instance"}
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """An HTTP connection to a Unix socket; `timeout` is for each wait on it."""
+class _UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a socket that is connected already."""
 
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-        self._timeout_s = timeout_s
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__("localhost")
+        self.sock = connected
 
     def connect(self) -> None:
-        """Connect, within the time limit."""
-        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            # A blocking connect waits for its turn where many connect at once; one with Python's
-            # own time-out fails at once (EAGAIN, unix(7)).
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(self._timeout_s))
-            connected.connect(self._path)
-            connected.settimeout(self._timeout_s)
-        except BaseException:
-            connected.close()
-            raise
-        self.sock = connected
+        """Do not connect again where the socket is gone."""
+        raise ConnectionError("the connection was closed")
 
 
 def _timeval(seconds: float) -> bytes:
@@ -47,7 +37,7 @@ class Transport:
 
     def __init__(self, path: str, language: str | None = None) -> None:
         self.path = path
-        self._language = language
+        self._language = {"Accept-Language": language} if language else {}
 
     def call(
         self,
@@ -61,37 +51,44 @@ class Transport:
         """Send a request and return the decoded answer, None for an empty one."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
-        connection = UnixConnection(self.path, timeout_s)
+        encoded = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", "Connection": "close", **self._language}
+        if encoded is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            response = self.send(connection, method, target, body=body)
-            raw = response.read(MAX_ANSWER_BYTES + 1)
+            connection = _UnixConnection(self.connect(timeout_s))
+            with contextlib.closing(connection):
+                connection.request(method, target, body=encoded, headers=headers)
+                response = connection.getresponse()
+                raw = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise self.unavailable(error) from error
-        finally:
-            connection.close()
         if len(raw) > MAX_ANSWER_BYTES:
             raise DaemonUnavailable(f"the answer of {self.path} is larger than 16 MiB")
         return self.decoded(response.status, raw)
 
-    def send(
-        self,
-        connection: UnixConnection,
-        method: str,
-        target: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> http.client.HTTPResponse:
-        """Send a request and read the head of its answer; raises as http.client does."""
-        sent = {"Accept": "application/json", "Connection": "close", **(headers or {})}
-        if self._language:
-            sent["Accept-Language"] = self._language
-        encoded = None
-        if body is not None:
-            encoded = json.dumps(body).encode()
-            sent["Content-Type"] = "application/json"
-        connection.request(method, target, body=encoded, headers=sent)
-        return connection.getresponse()
+    def connect(self, timeout_s: float) -> socket.socket:
+        """Connect within a time limit, which is then that of each wait; raises OSError."""
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # A blocking connect waits for its turn where many connect at once; one with Python's
+            # own time-out fails at once (EAGAIN, unix(7)).
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout_s))
+            connected.connect(self.path)
+            connected.settimeout(timeout_s)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
+    def head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """Return the head of an HTTP/1.0 request; raise ValueError for a header of two lines."""
+        lines = [f"{method} {path} HTTP/1.0"]
+        for name, value in {**headers, **self._language}.items():
+            if not value.isprintable():
+                raise ValueError(f"{name} holds a character that no header can")
+            lines.append(f"{name}: {value}")
+        return "\r\n".join([*lines, "", ""]).encode()
 
     def decoded(self, status: int, raw: bytes) -> Any:
         """Return the JSON of an answer; raise CarddProblem for a refusal."""

@@ -1,4 +1,4 @@
-"""The real faces on real sockets: a real workstation and key service, virtual badges, real peers."""
+"""The real faces on real sockets: a real workstation and key service, and real peers."""
 
 import asyncio
 import contextlib

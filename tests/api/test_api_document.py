@@ -1,5 +1,6 @@
 """The OpenAPI document, and every real answer against it."""
 
+import json
 import re
 from typing import Any
 
@@ -51,8 +52,6 @@ class Line:
     """One event of a stream, as an answer."""
 
     def __init__(self, raw: bytes) -> None:
-        import json
-
         self.raw = raw
         self.json = json.loads(raw)
 

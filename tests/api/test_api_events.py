@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from cardd.api.encoding import EventEncoder
 from cardd.presence.model import Event
-from tests.api.face_world import OBSERVER, READER, World, as_uid
+from tests.api.face_world import AUDIENCE, NONCE, OBSERVER, READER, World, as_uid
 
 pytestmark = pytest.mark.unit
 
@@ -95,8 +96,6 @@ with client.events("gone.1", timeout_s=10) as events:
         seen.append({"type": event.type, "data": dict(event.data)})
 print(json.dumps(seen)[1:])
 """
-    import threading
-
     mark = fresh.folder / "mark"
     mark.touch()
     mark.chmod(0o666)
@@ -168,8 +167,6 @@ def test_streams_end_when_the_daemon_stops(fresh: World) -> None:
 
 
 def test_a_long_poll_is_answered_when_the_daemon_stops(fresh: World) -> None:
-    from tests.api.face_world import AUDIENCE, NONCE
-
     started = fresh.ask("POST", "/v1/authentications", {"audience": AUDIENCE, "nonce": NONCE})
     connection = fresh.connection()
     connection.request("GET", f"{started.headers['Location']}?wait_s=60")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from cardd.api import connections
-from tests.api.face_world import OBSERVER, World, as_uid
+from tests.api.face_world import AUDIENCE, NONCE, OBSERVER, World, as_uid
 
 pytestmark = pytest.mark.faults
 
@@ -111,8 +111,6 @@ def test_half_a_request_is_given_up_after_a_while(
 
 
 def test_a_client_that_vanishes_in_its_wait_leaves_no_operation_behind(fresh: World) -> None:
-    from tests.api.face_world import AUDIENCE, NONCE
-
     body = json.dumps({"audience": AUDIENCE, "nonce": NONCE, "wait_s": 30}).encode()
     gone = fresh.socket()
     gone.sendall(

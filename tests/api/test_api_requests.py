@@ -7,6 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cardd.api.models import Activity, Revocation
+from cardd.errors import Code, Refused
+from cardd.kms.messages import NewHolder
+from cardd.presence.model import AuthenticationRequest, EnrolmentRequest
 from tests.api.face_world import AUDIENCE, NONCE, Answer, World
 
 pytestmark = pytest.mark.unit
@@ -171,8 +175,6 @@ def test_an_unexpected_error_shows_nothing_of_the_inside(fresh: World) -> None:
 
 
 def test_a_busy_answer_says_when_to_come_back(fresh: World) -> None:
-    from cardd.errors import Code, Refused
-
     def refuse() -> None:
         raise Refused(Code.RATE_LIMITED, "too many", retry_after=7, status="no member is replaced")
 
@@ -188,11 +190,8 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),
     max_leaves=12,
 )
-MEMBERS = st.sampled_from(
-    "audience nonce methods purpose reader presence expect_holder minimum_acr wait_s timeout_s "
-    "idle_since reason staff_number given_name accounts groups national_ids valid_from "
-    "valid_until action holder".split()
-)
+MODELS = (AuthenticationRequest, EnrolmentRequest, NewHolder, Activity, Revocation)
+MEMBERS = st.sampled_from(sorted({name for each in MODELS for name in each.__struct_fields__}))
 BODIES = st.dictionaries(MEMBERS, JSON_VALUES, max_size=6) | JSON_VALUES
 TARGETS = st.sampled_from(
     [

@@ -3,6 +3,7 @@
 import jwt
 import pytest
 
+from simulators.desfire.picc import VirtualDesfire
 from tests.api.face_world import AGENT, AUDIENCE, NONCE, OBSERVER, READER, STRANGER, World, as_uid
 
 pytestmark = pytest.mark.unit
@@ -59,7 +60,6 @@ def test_a_presence_gives_further_assertions_until_it_is_ended(fresh: World) -> 
 
 def signed_in(world: World) -> str:
     """Tap the first badge and return the sid."""
-    world.do(lambda: None)
     started = world.ask("POST", "/v1/authentications", {"audience": AUDIENCE, "nonce": NONCE})
     world.desk.put(world.badges[0])
     path = f"/v1/authentications/{started.json['id']}?wait_s=10"
@@ -159,8 +159,6 @@ print(json.dumps(codes))
 
 
 def test_an_encoding_is_driven_over_the_admin_socket(fresh: World) -> None:
-    from simulators.desfire.picc import VirtualDesfire
-
     person = fresh.ask("POST", "/v1/holders", {"staff_number": "A1"}, admin=True).json
     order = {"action": "encode", "holder": person["id"], "reader": READER}
     started = fresh.ask("POST", "/v1/enrolments", order, admin=True)

@@ -1,4 +1,4 @@
-"""A daemon that is absent, mute, or answers nonsense: DaemonUnavailable, in time, and nothing else."""
+"""A daemon that is absent, mute, or answers nonsense: DaemonUnavailable, and in time."""
 
 import socket
 import threading
@@ -121,12 +121,18 @@ def test_a_stream_that_breaks_or_lies_is_unavailable(impostor: Impostor) -> None
     impostor.answer = head + b'\r\n{"no":"event"}\n'
     with Client(impostor.path).events() as events, pytest.raises(DaemonUnavailable):
         next(events)
-    impostor.answer = head + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{"
-    with Client(impostor.path).events() as events, pytest.raises(DaemonUnavailable):
-        next(events)
+    for answer in (b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 x\r\n\r\n", b"HTTP/1.1 200"):
+        impostor.answer = answer
+        with pytest.raises(DaemonUnavailable):
+            Client(impostor.path).events()
     impostor.content(b'{"code":"forbidden"}', "403 Forbidden")
     with pytest.raises(CarddProblem):
         Client(impostor.path).events()
+
+
+def test_an_event_id_of_two_lines_is_a_mistake_of_the_caller(impostor: Impostor) -> None:
+    with pytest.raises(ValueError, match="Last-Event-ID"):
+        Client(impostor.path).events("x\r\nX: y")
 
 
 @settings(
