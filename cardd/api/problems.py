@@ -108,6 +108,8 @@ def of_exception(request: web.BaseRequest, error: Exception) -> web.Response:
         problem = Problem(error.code, str(error))
         return response(request, problem, status=error.status, headers=error.headers)
     if isinstance(error, CarddError) and isinstance(error.code, Code):
+        if status_of(error.code) >= 500:
+            _log.warning("api.failed", path=request.path, code=error.code, reason=str(error))
         return response(request, Problem(error.code, str(error), error.facts))
     if isinstance(error, web.HTTPException) and error.status < 500:
         return _of_http(request, error)

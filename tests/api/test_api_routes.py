@@ -3,6 +3,7 @@
 import jwt
 import pytest
 
+from cardd.badges import numbers
 from simulators.desfire.picc import VirtualDesfire
 from tests.api.face_world import AGENT, AUDIENCE, NONCE, OBSERVER, READER, STRANGER, World, as_uid
 
@@ -133,8 +134,12 @@ def test_people_and_badges_are_kept_over_the_admin_socket(fresh: World) -> None:
     assert badge["number"] == receipt.number
     path = f"/v1/badges/{receipt.number}/revoke"
     assert fresh.ask("POST", path, {"reason": "lost"}, admin=True).json["state"] == "revoked"
-    unknown = fresh.ask("POST", f"/v1/badges/{chr(48) * 32}/revoke", {"reason": "lost"}, admin=True)
-    assert unknown.status == 404
+    unknown = fresh.ask(
+        "POST", f"/v1/badges/{numbers.draw()}/revoke", {"reason": "lost"}, admin=True
+    )
+    assert (unknown.status, unknown.json["code"]) == (404, "not_found")
+    misread = fresh.ask("POST", "/v1/badges/none/revoke", {"reason": "lost"}, admin=True)
+    assert (misread.status, misread.json["code"]) == (400, "invalid_request")
 
 
 def test_the_main_socket_has_no_admin_routes(shared: World) -> None:
