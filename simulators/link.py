@@ -18,6 +18,8 @@ from simulators.stay import Fixed, Stay, Times
 from simulators.wire import StayOver, Wire, WireClosed
 
 POWER_OFF, POWER_ON, RESET, GET_ATR = 0, 1, 2, 4
+POLLS_BEFORE_POWER = 2
+ABSENCE_SECONDS = 0.6
 RETRY_SECONDS = 0.05
 CONNECT_SECONDS = 5.0
 PULL_SECONDS = 5.0
@@ -57,7 +59,7 @@ class Insertion:
     def __init__(
         self,
         card: VirtualCard,
-        wire: Wire,
+        connect: Callable[[], Wire],
         stay: Stay,
         faults: Faults,
         air: AirInterface | None,
@@ -65,12 +67,14 @@ class Insertion:
         self.error: Exception | None = None
         self.answered = 0
         self._card = card
-        self._wire = wire
+        self._connect = connect
+        self._wire = connect()
         self._stay = stay
         self._faults = faults
         self._air = air
         self._times = Times(time.monotonic())
         self._gone = False
+        self._polls = 0
         self._pulled = threading.Event()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._serve, name="virtual-card", daemon=True)
@@ -138,9 +142,24 @@ class Insertion:
         if len(message) > 1:
             self._answer(message)
         elif message == bytes((GET_ATR,)):
-            self._wire.send(self._card.atr)
+            self._show_atr()
         elif message:
             self._control(message[0])
+
+    def _show_atr(self) -> None:
+        """Answer the reader's poll; come anew where it takes this card for the one before it.
+
+        A driver that missed the moment without a card polls on and never powers this one, so the
+        card leaves for longer than the driver's 0.4 s between two polls.
+        """
+        self._polls += not self.powered
+        if self._polls <= POLLS_BEFORE_POWER:
+            self._wire.send(self._card.atr)
+            return
+        self._polls = 0
+        self._wire.close()
+        if not self._pulled.wait(ABSENCE_SECONDS):
+            self._wire = self._connect()
 
     def _control(self, code: int) -> None:
         if code == POWER_OFF:
@@ -184,10 +203,13 @@ def insert(
     Waits up to `connect_seconds` for the reader to be there. The card leaves by itself at the end
     of `stay` (60 s). Raises AddressError, LinkError.
     """
-    connection = _connect(ReaderAddress.parse(address), connect_seconds)
-    wire = Wire(connection)
+    reader = ReaderAddress.parse(address)
+
+    def connect() -> Wire:
+        return Wire(_connect(reader, connect_seconds))
+
     stay = stay or Fixed(STAY_SECONDS)
-    insertion = Insertion(card, wire, stay, faults or Faults(), air)
+    insertion = Insertion(card, connect, stay, faults or Faults(), air)
     try:
         insertion.start()
         yield insertion
