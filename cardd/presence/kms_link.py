@@ -51,6 +51,7 @@ class KmsLink:
         self._errands = Worker("kms errands")
         self._checking = False
         self._unwatch: Callable[[], None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._unsent: dict[str, str] = {}
         self.why: str | None = NOT_ASKED
 
@@ -59,15 +60,16 @@ class KmsLink:
         self._loop = asyncio.get_running_loop()
         self._calls.start()
         self._errands.start()
-        self._check_now()
-        await asyncio.wait({self._task}, timeout=timeout_s)
+        await asyncio.wait({self._start_check()}, timeout=timeout_s)
 
     def workers(self) -> tuple[Worker, Worker]:
         """Return the workers that are to be stopped."""
         return self._calls, self._errands
 
-    def unwatch(self) -> None:
-        """Hear no more notices."""
+    def close(self) -> None:
+        """Ask no more, and hear no more notices; the workers are still to be stopped."""
+        if self._task is not None:
+            self._task.cancel()
         if self._unwatch is not None:
             self._errands.submit(self._unwatch)
             self._unwatch = None
@@ -153,7 +155,11 @@ class KmsLink:
         if self._checking:
             self.failed(f"the key service has not answered for {ANSWER_S:.0f} s")
         else:
-            self._task = self._loop.create_task(self._check())
+            self._start_check()
+
+    def _start_check(self) -> asyncio.Task[None]:
+        self._task = self._loop.create_task(self._check())
+        return self._task
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it

@@ -107,7 +107,7 @@ class Workstation:
         self._presences.end_all("service_stopped")
         self.events.close_all()
         await stop_sources(self._sources)
-        self._link.unwatch()
+        self._link.close()
         await stop_workers([slot.worker for slot in slots], self._link.workers())
         self._timers.stop()
 

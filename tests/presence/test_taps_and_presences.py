@@ -334,3 +334,26 @@ async def test_a_lost_source_takes_its_cards_and_leaves_the_presences() -> None:
         assert (await world.until("service.restored")).data["source"] == "desk"
         await world.until("reader.added")
         assert [view.health for view in world.station.status().sources] == ["ok", "ok"]
+
+
+@limited
+async def test_a_snapshot_shows_the_readers_to_everyone_and_the_people_apart() -> None:
+    async with World().running() as world:
+        world.source.insert("one", Card())
+        await world.until("presence.started")
+        listener = world.station.events.subscribe()
+        snapshot = await anext(listener)
+        listener.close()
+        one, two = snapshot.data["readers"]
+        assert (one["name"], one["source"], one["health"], one["card"]["type"]) == (
+            "one",
+            "desk",
+            "ok",
+            "badge",
+        )
+        assert two["card"] is None
+        assert snapshot.data["status"]["can"] == {"badge": True, "cps": False, "why": None}
+        assert "alice" not in repr(snapshot.data)
+        assert "sid-1" not in repr(snapshot.data)
+        (presence,) = snapshot.identity["presences"]
+        assert (presence["sid"], presence["holder"]["id"]) == ("sid-1", "alice")
