@@ -46,7 +46,7 @@ class VirtualReader(Section, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     listen: Annotated[
-        str, Meta(pattern=r"^(unix:/.+|tcp:(127\.0\.0\.1|\[::1\]|localhost):\d{1,5})$")
+        str, Meta(pattern=r"^(unix:/.+|tcp:(127\.0\.0\.1|\[::1\]|localhost):\d{1,5})\Z")
     ]
 
 
@@ -63,8 +63,8 @@ class BadgeSettings(Section, frozen=True, kw_only=True):
     """What is written on a badge. `aid` as people print it; both are 3 and 6 to 18 bytes in hex."""
 
     keys: str = "diversified"
-    aid: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{6}$")] = "F5CA4D"
-    system_identifier: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){6,18}$")]
+    aid: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{6}\Z")] = "F5CA4D"
+    system_identifier: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){6,18}\Z")]
     aid_order: Literal["printed", "wire"] = "printed"
     minimum_scheme: Literal["ev1-aes", "ev2-aes"] = "ev1-aes"
     lifetime_days: Annotated[int, Meta(ge=1, le=1096)] = 1095
@@ -84,10 +84,10 @@ class Kms(Section, frozen=True, kw_only=True):
     """The key management service, and for an embedded one where its things are."""
 
     urls: tuple[str, ...] = ("embedded:",)
-    masters: Annotated[str, Meta(pattern=r"^soft:/.+$")] = "soft:/var/lib/cardd/keystore.json"
+    masters: Annotated[str, Meta(pattern=r"^soft:/.+\Z")] = "soft:/var/lib/cardd/keystore.json"
     credential_file: Path | None = None
     passphrase_file: Path | None = None
-    registry: Annotated[str, Meta(pattern=r"^sqlite:/.+$")] = "sqlite:/var/lib/cardd/registry.db"
+    registry: Annotated[str, Meta(pattern=r"^sqlite:/.+\Z")] = "sqlite:/var/lib/cardd/registry.db"
     audit: Path = Path("/var/lib/cardd/audit.jsonl")
 
 

@@ -17,14 +17,23 @@ MAXIMUM_PER_CLIENT = 64
 
 @dataclass(slots=True)
 class Running:
-    """One procedure under way. `expected` is how many answers its last step asked for."""
+    """One procedure under way. `expected` is how many answers its last step asked for.
+
+    `commit` stores a commit point; `steps` are those that there are.
+    """
 
     client: str
     procedure: Driven[Outcome]
     commit: Callable[[str], None]
-    deadline: float
+    steps: tuple[str, ...] = ()
+    deadline: float = 0.0
     expected: int = 0
     step: str | None = None
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """How many commit points are passed, and of how many; None before the first."""
+        return None if self.step is None else (self.steps.index(self.step), len(self.steps))
 
     def check(self, answers: Answers) -> None:
         """End the procedure where another number of answers came than commands were sent."""
@@ -61,26 +70,23 @@ class Handles:
         self._lock = threading.Lock()
         self._running: dict[str, Running] = {}
 
-    def open(
-        self, client: str, procedure: Driven[Outcome], commit: Callable[[str], None]
-    ) -> Running:
-        """Return a procedure that is not in the table yet; it enters with `keep`."""
-        with self._lock:
-            self._drop_expired()
-            mine = sum(running.client == client for running in self._running.values())
-        if mine >= MAXIMUM_PER_CLIENT:
-            raise Refused(
-                Code.RATE_LIMITED, f"{client} has {mine} procedures under way", retry_after=3
-            )
-        return Running(client, procedure, commit, 0.0)
-
     def keep(self, running: Running) -> str:
-        """Put a procedure that waits for answers into the table, under a new handle."""
+        """Put a procedure that waits for answers into the table, under a new handle.
+
+        Raises Refused (`rate_limited`) where its client has too many.
+        """
         running.deadline = self._monotonic() + STEP_TIMEOUT_S
         handle = secrets.token_urlsafe(16)
         with self._lock:
-            self._running[handle] = running
-        return handle
+            self._drop_expired()
+            mine = sum(other.client == running.client for other in self._running.values())
+            if mine < MAXIMUM_PER_CLIENT:
+                self._running[handle] = running
+                return handle
+        running.procedure.close()
+        raise Refused(
+            Code.RATE_LIMITED, f"{running.client} has {mine} procedures under way", retry_after=3
+        )
 
     def take(self, client: str, handle: str) -> Running:
         """Take a procedure out of the table; Refused where it is another's, spent or too old."""

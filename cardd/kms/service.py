@@ -10,8 +10,7 @@ from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.handles import Running
 from cardd.kms.ports import Client, KeyService, Right
-from cardd.kms.procedures.encode import ENCODE_STEPS
-from cardd.kms.procedures.ports import Driven
+from cardd.kms.procedures.encode import ENCODE_STEPS, PREPARE_STEPS
 from cardd.kms.rights import require
 
 
@@ -35,9 +34,7 @@ class _Face:
 
     def begin(self, procedure: m.Procedure) -> m.Step:
         try:
-            driven, commit = self._open(procedure)
-            running = self._core.handles.open(self._client.name, driven, commit)
-            step = self._advance(running, ())
+            step = self._advance(self._open(procedure), ())
         except Refused as refusal:
             self._audit_refusal(refusal, procedure=type(procedure).__name__, uid=procedure.uid)
             raise
@@ -92,22 +89,23 @@ class _Face:
             return m.Health(available=False, why=str(error))
         return m.Health(available=True)
 
-    def _open(self, procedure: m.Procedure) -> tuple[Driven[m.Outcome], Callable[[str], None]]:
+    def _open(self, procedure: m.Procedure) -> Running:
+        core, client = self._core, self._client
         match procedure:
             case m.Tap():
-                return taps.begin(self._core, self._client, procedure), _no_commit
+                return Running(client.name, taps.begin(core, client, procedure), _no_commit)
             case m.Prepare():
-                prepared, run = encoding.begin_prepare(self._core, self._client, procedure)
-                return prepared, run.commit
+                driven, run = encoding.begin_prepare(core, client, procedure)
+                return Running(client.name, driven, run.commit, PREPARE_STEPS)
             case m.Encode():
-                encoded, run = encoding.begin_encode(self._core, self._client, procedure)
-                return encoded, run.commit
+                driven, run = encoding.begin_encode(core, client, procedure)
+                return Running(client.name, driven, run.commit, ENCODE_STEPS)
 
     def _advance(self, running: Running, answers: Answers) -> m.Step | m.Outcome:
         result = running.advance(answers)
         if not isinstance(result, tuple):
             return result
-        return m.Step(self._core.handles.keep(running), result, _progress(running.step))
+        return m.Step(self._core.handles.keep(running), result, running.progress)
 
     def _audit_refusal(self, refusal: Refused, **facts: Any) -> None:
         self._core.audit.record(
@@ -117,9 +115,3 @@ class _Face:
 
 def _no_commit(step: str) -> None:
     raise AssertionError(f"a tap changes nothing on the card, and committed {step}")
-
-
-def _progress(step: str | None) -> tuple[int, int] | None:
-    if step is None:
-        return None
-    return ENCODE_STEPS.index(step), len(ENCODE_STEPS)

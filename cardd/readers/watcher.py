@@ -80,7 +80,9 @@ class PcscSource:
             context.cancel()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(STOP_LIMIT_S)
-        self._manager.close()
+        if not self._thread.is_alive():
+            # A pcscd that holds the thread up would hold up the release of contexts as well.
+            self._manager.close()
 
     def connect(self, reader: str) -> CardConnection:
         """Connect to the card in a reader. Raises as `CardConnection.transmit` does."""

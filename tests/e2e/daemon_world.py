@@ -1,9 +1,11 @@
 """A real daemon in a process of its own, and hands that show it virtual cards."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -97,9 +99,6 @@ class World:
                 tail.kill()
 
     def _until(self, met: Callable[[], bool], tail: "subprocess.Popen[bytes]") -> None:
-        import select
-        import time
-
         deadline = time.monotonic() + READY_S
         while not met():
             assert self.process is not None

@@ -5,13 +5,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cardd import assembly
 from cardd.config import Config, parse
-from cardd.errors import CardRemoved
+from cardd.errors import CardRemoved, Code, Refused
 from cardd.iso7816.exchange import Answers
 from cardd.kms import messages as m
 from cardd.kms.ports import KeyService
 from simulators.desfire.picc import VirtualDesfire
+
+NONCE = "n" * 22
 
 
 class MovedClock:
@@ -98,3 +102,29 @@ class Relay:
                 answers += (spoil(len(self.sent), answer) if spoil else answer,)
             step = self.service.next(step.handle, answers)
         return step
+
+
+def holder(service: KeyService, number: str = "A1", name: str = "Camille") -> m.HolderView:
+    """Register a person."""
+    return service.add_holder(
+        m.NewHolder(staff_number=number, given_name=name, family_name="Martin")
+    )
+
+
+def encoded(service: KeyService, badge: VirtualDesfire, who: str | None = None) -> m.Encoded:
+    outcome = Relay(service, badge).run(m.Encode(uid=badge.uid, holder=who))
+    assert isinstance(outcome, m.Encoded)
+    return outcome
+
+
+def tapped(service: KeyService, badge: VirtualDesfire, *audiences: str) -> m.Authenticated:
+    requests = tuple(m.AssertionRequest(audience=a, nonce=NONCE) for a in audiences)
+    outcome = Relay(service, badge).run(m.Tap(uid=badge.uid, requests=requests))
+    assert isinstance(outcome, m.Authenticated)
+    return outcome
+
+
+def refusal(service: KeyService, badge: VirtualDesfire, procedure: m.Procedure) -> Code:
+    with pytest.raises(Refused) as caught:
+        Relay(service, badge).run(procedure)
+    return caught.value.code

@@ -1,4 +1,4 @@
-"""The key service with virtual badges: encoding that survives any cut, taps, and what is refused."""
+"""The key service with virtual badges: encoding, taps, and what is refused."""
 
 import dataclasses
 import sqlite3
@@ -9,20 +9,30 @@ from pathlib import Path
 
 import jwt
 import pytest
+
 from cardd.badges.states import BadgeState
 from cardd.config import Config
-from cardd.errors import CarddError, Code, KmsUnavailable, Refused
-from cardd.kms import handles, messages as m
+from cardd.errors import Code, KmsUnavailable, Refused
+from cardd.kms import handles
+from cardd.kms import messages as m
 from cardd.kms.audit import verify as verify_audit
-from cardd.kms.ports import KeyService
-from tests.kms.kms_world import Cut, MovedClock, Relay, configuration, key_service
+from cardd.kms.ports import KeyService, Right
 from simulators.desfire.picc import VirtualDesfire
+from tests.kms.kms_world import (
+    NONCE,
+    MovedClock,
+    Relay,
+    configuration,
+    encoded,
+    holder,
+    key_service,
+    refusal,
+    tapped,
+)
 
 pytestmark = pytest.mark.unit
 
-NONCE = "n" * 22
 PRODUCTS = ("ev1", "ev2")
-BLANKS = ("factory", "transport")
 
 
 @pytest.fixture
@@ -39,31 +49,6 @@ def config(tmp_path: Path) -> Config:
 def service(config: Config, clock: MovedClock) -> Iterator[KeyService]:
     with key_service(config, clock) as opened:
         yield opened
-
-
-def holder(service: KeyService, number: str = "A1", name: str = "Camille") -> m.HolderView:
-    return service.add_holder(
-        m.NewHolder(staff_number=number, given_name=name, family_name="Martin")
-    )
-
-
-def encoded(service: KeyService, badge: VirtualDesfire, who: str | None = None) -> m.Encoded:
-    outcome = Relay(service, badge).run(m.Encode(uid=badge.uid, holder=who))
-    assert isinstance(outcome, m.Encoded)
-    return outcome
-
-
-def tapped(service: KeyService, badge: VirtualDesfire, *audiences: str) -> m.Authenticated:
-    requests = tuple(m.AssertionRequest(audience=a, nonce=NONCE) for a in audiences)
-    outcome = Relay(service, badge).run(m.Tap(uid=badge.uid, requests=requests))
-    assert isinstance(outcome, m.Authenticated)
-    return outcome
-
-
-def refusal(service: KeyService, badge: VirtualDesfire, procedure: m.Procedure) -> Code:
-    with pytest.raises(Refused) as caught:
-        Relay(service, badge).run(procedure)
-    return caught.value.code
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -140,68 +125,6 @@ def stored_keys(badge: VirtualDesfire) -> list[str]:
     for application in state["applications"]:
         found += [key["value"] for key in application["keys"]]
     return found
-
-
-def commands_of_an_encoding(folder: Path, product: str, blanks: str) -> int:
-    with key_service(configuration(folder, blanks), MovedClock()) as service:
-        badge = VirtualDesfire.factory(product)
-        relay = Relay(service, badge)
-        if blanks == "transport":
-            relay.run(m.Prepare(uid=badge.uid))
-        relay.run(m.Encode(uid=badge.uid))
-        return len(relay.sent)
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("executed", [False, True], ids=["lost-command", "lost-answer"])
-@pytest.mark.parametrize("blanks", BLANKS)
-@pytest.mark.parametrize("product", PRODUCTS)
-def test_an_encoding_cut_at_any_command_goes_on_when_the_badge_is_shown_again(
-    tmp_path: Path, product: str, blanks: str, executed: bool
-) -> None:
-    (tmp_path / "count").mkdir()
-    total = commands_of_an_encoding(tmp_path / "count", product, blanks)
-    assert total > 30
-    clock = MovedClock()
-    with key_service(configuration(tmp_path, blanks), clock) as service:
-        for cut_at in range(total):
-            who = holder(service, f"S{cut_at}").id
-            badge = VirtualDesfire.factory(product)
-            relay = Relay(service, badge)
-            if blanks == "transport":
-                relay.run(m.Prepare(uid=badge.uid))
-            with pytest.raises(Cut):
-                relay.run(m.Encode(uid=badge.uid, holder=who), cut_at=cut_at, executed=executed)
-            clock.time += 10
-            receipt = encoded(service, badge, who)
-            assert receipt.exposed is (blanks == "factory")
-            assert tapped(service, badge).holder.id == who, f"after a cut at command {cut_at}"
-            assert set(badge.to_json()["default_key"]) == {"0"}
-
-
-@pytest.mark.faults
-def test_an_encoding_cut_twice_goes_on_all_the_same(tmp_path: Path) -> None:
-    with key_service(configuration(tmp_path), MovedClock()) as service:
-        for first in range(0, 30, 5):
-            badge = VirtualDesfire.factory("ev2")
-            relay = Relay(service, badge)
-            for cut_at, executed in ((first, True), (4, True), (6, False)):
-                with pytest.raises(Cut):
-                    relay.run(m.Encode(uid=badge.uid), cut_at=cut_at, executed=executed)
-            assert encoded(service, badge).number
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("executed", [False, True])
-def test_a_preparation_that_was_cut_goes_on(tmp_path: Path, executed: bool) -> None:
-    with key_service(configuration(tmp_path, "transport"), MovedClock()) as service:
-        for cut_at in range(8):
-            badge = VirtualDesfire.factory("ev1")
-            relay = Relay(service, badge)
-            with pytest.raises(Cut):
-                relay.run(m.Prepare(uid=badge.uid), cut_at=cut_at, executed=executed)
-            assert isinstance(relay.run(m.Prepare(uid=badge.uid)), m.Prepared)
-            assert encoded(service, badge).number
 
 
 def test_a_refused_blank_leaves_nothing_in_the_registry(service: KeyService) -> None:
@@ -359,10 +282,10 @@ def test_a_handle_lives_three_seconds_and_is_its_clients_alone() -> None:
     now = [0.0]
     table = handles.Handles(lambda: now[0])
 
-    def procedure():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def procedure():  # type: ignore[no-untyped-def]
         yield (b"\x90\x60\x00\x00\x00",)
 
-    running = table.open("a", procedure(), lambda step: None)
+    running = handles.Running("a", procedure(), lambda step: None)
     running.advance(())
     handle = table.keep(running)
     with pytest.raises(Refused):
@@ -393,24 +316,6 @@ def test_any_flipped_bit_of_an_answer_fails_a_tap_with_a_documented_code(
             with pytest.raises(Refused) as caught:
                 Relay(service, badge).run(m.Tap(uid=badge.uid), spoil=spoil)
             assert caught.value.code in {Code.BADGE_NOT_GENUINE, Code.CARD_NOT_SUPPORTED}
-
-
-@pytest.mark.faults
-def test_an_encoding_with_one_spoilt_answer_fails_cleanly_and_then_goes_on(
-    tmp_path: Path,
-) -> None:
-    with key_service(configuration(tmp_path), MovedClock()) as service:
-        for number in range(1, 46, 2):
-            badge = VirtualDesfire.factory("ev2")
-
-            def spoil(count: int, answer: bytes, number: int = number) -> bytes:
-                return answer[:-3] + b"\x00" + answer[-2:] if count == number else answer
-
-            try:
-                Relay(service, badge).run(m.Encode(uid=badge.uid), spoil=spoil)
-            except CarddError as error:
-                assert isinstance(error, Refused)
-                assert encoded(service, badge).number
 
 
 def test_no_key_reaches_the_audit_the_registry_or_an_error(
@@ -479,9 +384,6 @@ def test_a_revocation_undone_in_the_database_is_found(tmp_path: Path, service: K
 def test_a_client_without_the_right_or_the_audience_is_refused(
     config: Config, tmp_path: Path
 ) -> None:
-    from cardd import assembly
-    from cardd.kms.ports import Right
-
     with key_service(config, MovedClock()) as service:
         badge = VirtualDesfire.factory("ev2")
         encoded(service, badge, holder(service).id)
@@ -492,7 +394,6 @@ def test_a_client_without_the_right_or_the_audience_is_refused(
             audiences=frozenset({"https://mine.test"}),
         )
         limited = type(face)(face._core, client)  # type: ignore[attr-defined,call-arg]
-        assert assembly.EMBEDDED_RIGHTS == frozenset(Right)
         theirs = m.Tap(
             uid=badge.uid, requests=(m.AssertionRequest(audience="https://x.test", nonce=NONCE),)
         )

@@ -51,7 +51,7 @@ def verify(
         raise click.UsageError("the key set and the assertion cannot come from the same place")
     try:
         claims = verified(
-            _text(assertion), _text(key_set), issuer=issuer, audience=audience, nonce=nonce,
+            _text(assertion, "the assertion"), _text(key_set, "the key set"), issuer=issuer, audience=audience, nonce=nonce,
             leeway_s=leeway_s,
         )  # fmt: skip
     except Invalid as error:
@@ -103,11 +103,11 @@ def _key(key_set: str, kid: object) -> jwt.PyJWK:
     return jwt.PyJWK(candidates[0], algorithm=ALGORITHM)
 
 
-def _text(file: Any) -> str:
+def _text(file: Any, what: str) -> str:
     raw: bytes = file.read(_LIMIT + 1)
     if len(raw) > _LIMIT:
-        raise Invalid(f"{file.name} is larger than {_LIMIT} bytes")
+        raise Invalid(f"{what} is larger than {_LIMIT} bytes")
     try:
         return raw.decode("ascii").strip()
     except UnicodeDecodeError as error:
-        raise Invalid(f"{file.name} is not ASCII") from error
+        raise Invalid(f"{what} is not ASCII") from error

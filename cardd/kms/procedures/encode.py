@@ -20,6 +20,7 @@ from cardd.kms.procedures import layout
 from cardd.kms.procedures.layout import AUTHENTICATE_KEY, BADGE_FILE, MASTER_KEY
 from cardd.kms.procedures.ports import Commit, Driven
 
+PREPARE_STEPS = ("transport-key",)
 ENCODE_STEPS = (
     "transport-key",
     "default-key",
