@@ -16,15 +16,19 @@ def person(holder: Holder | None) -> str:
     """Return a name and the staff number."""
     if holder is None:
         return "-"
-    name = " ".join(part for part in (holder.given_name, holder.family_name) if part)
-    return plain(f"{name} ({holder.staff_number})" if name else holder.staff_number)
+    return _named(holder.staff_number, holder.given_name, holder.family_name)
 
 
 def person_of(raw: object) -> str:
     """Return the same of a holder as an event has it, whatever is in it."""
-    if not isinstance(raw, Mapping) or "id" not in raw or "staff_number" not in raw:
+    if not isinstance(raw, Mapping) or "staff_number" not in raw:
         return ""
-    return person(Holder.parse(raw))
+    return _named(raw["staff_number"], raw.get("given_name"), raw.get("family_name"))
+
+
+def _named(staff_number: object, *names: object) -> str:
+    name = " ".join(str(part) for part in names if part)
+    return plain(f"{name} ({staff_number})" if name else str(staff_number))
 
 
 def short_acr(acr: object) -> str:

@@ -51,9 +51,13 @@ def verify(
         raise click.UsageError("the key set and the assertion cannot come from the same place")
     try:
         claims = verified(
-            _text(assertion, "the assertion"), _text(key_set, "the key set"), issuer=issuer, audience=audience, nonce=nonce,
+            _text(assertion, "the assertion"),
+            _text(key_set, "the key set"),
+            issuer=issuer,
+            audience=audience,
+            nonce=nonce,
             leeway_s=leeway_s,
-        )  # fmt: skip
+        )
     except Invalid as error:
         raise Rejected(f"cardctl: the assertion is not valid: {plain(str(error))}") from error
     if not session.as_json:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -72,10 +73,8 @@ def described(event: Event) -> str:
     """Return who and how, as far as this peer may know it."""
     data = dict(event.data)
     if event.type == "snapshot":
-        readers = data.get("readers") or ()
-        presences = data.get("presences") or ()
         gap = " (events were missed)" if data.get("reason") == "gap" else ""
-        return f"{len(readers)} reader(s), {len(presences)} presence(s){gap}"
+        return f"{_count(data, 'readers')} reader(s), {_count(data, 'presences')} presence(s){gap}"
     if event.type == "presence.switched":
         return f"{_party(data.get('from'))} -> {_party(data.get('to'))}"
     holder = person_of(data.pop("holder", None))
@@ -90,6 +89,11 @@ def described(event: Event) -> str:
         for word in (plain(" ".join(words)), holder, short_acr(acr) if acr else "", rest)
         if word
     )
+
+
+def _count(data: dict[str, Any], name: str) -> int:
+    items = data.get(name)
+    return len(items) if isinstance(items, list) else 0
 
 
 def _party(raw: object) -> str:
