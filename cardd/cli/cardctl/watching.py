@@ -65,7 +65,7 @@ def _reconnected(client: Client, last_event_id: str | None) -> EventStream:
 def line(event: Event) -> str:
     """Return an event as one line: the time, what happened, where, who."""
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
-    words = [f"{event.type:<20}", plain(event.reader or ""), described(event)]
+    words = [f"{plain(event.type):<20}", plain(event.reader or ""), described(event)]
     return f"{clock}  " + "  ".join(word for word in words if word)
 
 
