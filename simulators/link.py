@@ -18,7 +18,7 @@ from simulators.stay import Fixed, Stay, Times
 from simulators.wire import StayOver, Wire, WireClosed
 
 POWER_OFF, POWER_ON, RESET, GET_ATR = 0, 1, 2, 4
-POLLS_BEFORE_POWER = 2
+NOTICE_SECONDS = 0.3
 ABSENCE_SECONDS = 0.6
 RETRY_SECONDS = 0.05
 CONNECT_SECONDS = 5.0
@@ -74,7 +74,7 @@ class Insertion:
         self._air = air
         self._times = Times(time.monotonic())
         self._gone = False
-        self._polls = 0
+        self._first_poll: float | None = None
         self._pulled = threading.Event()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._serve, name="virtual-card", daemon=True)
@@ -149,14 +149,15 @@ class Insertion:
     def _show_atr(self) -> None:
         """Answer the reader's poll; come anew where it takes this card for the one before it.
 
-        A driver that missed the moment without a card polls on and never powers this one, so the
-        card leaves for longer than the driver's 0.4 s between two polls.
+        A driver powers a new card at its first poll. One that missed the moment without a card
+        polls on instead, so the card leaves for longer than the 0.4 s between two polls.
         """
-        self._polls += not self.powered
-        if self._polls <= POLLS_BEFORE_POWER:
+        now = time.monotonic()
+        first = self._first_poll = self._first_poll or now
+        if self.powered or now - first < NOTICE_SECONDS:
             self._wire.send(self._card.atr)
             return
-        self._polls = 0
+        self._first_poll = None
         self._wire.close()
         if not self._pulled.wait(ABSENCE_SECONDS):
             self._wire = self._connect()

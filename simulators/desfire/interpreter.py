@@ -53,9 +53,13 @@ class Interpreter:
         try:
             return self._continue(data) if ins == CONTINUE else self._start(ins, data)
         except Refusal as refusal:
-            self._pending = None
-            self.activation.session = None
+            self.forget()
             return b"", refusal.status
+
+    def forget(self) -> None:
+        """End the session and whatever is under way, as every error does."""
+        self._pending = None
+        self.activation.session = None
 
     def _start(self, ins: int, data: bytes) -> Answer:
         if self._pending is not None:

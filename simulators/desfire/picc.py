@@ -87,6 +87,7 @@ class VirtualDesfire:
         try:
             ins, data = unwrap(command)
         except MalformedCommand as malformed:
+            self._interpreter.forget()
             return malformed.status_word.to_bytes(2)
         return wrap(*self._interpreter.run(ins, data))
 

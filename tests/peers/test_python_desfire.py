@@ -17,11 +17,11 @@ from desfire.enums import (
 )
 from desfire.exceptions import DESFireCommunicationError
 from desfire.schemas import FilePermissions, FileSettings, KeySettings
-from smartcard import scard
 
 from scripts.private_pcscd import PrivatePcscd
 from simulators.desfire import VirtualDesfire
 from simulators.link import insert
+from tests.simulators.pcsc_side import PcscCard
 
 pytestmark = pytest.mark.peers
 
@@ -29,52 +29,17 @@ AID = [0x56, 0x34, 0x12]  # it sends the AID as it is given: wire order
 PICC_KEY, APP_KEY, READ_KEY = (bytes(range(start, start + 16)) for start in (0x10, 0x40, 0x70))
 
 
-class PcscDevice(Device):
-    """A card through PC/SC, as pcscd gives it."""
+class WrappingDevice(Device):
+    """Carries native frames to a card as wrapped APDUs."""
 
-    def __init__(self, reader: str) -> None:
-        self._reader = reader
-        _, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-        self.connect()
-
-    def connect(self) -> None:
-        self._await(scard.SCARD_STATE_PRESENT)
-        status, self._card, self._protocol = scard.SCardConnect(
-            self._context, self._reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T1
-        )
-        assert status == scard.SCARD_S_SUCCESS, scard.SCardGetErrorMessage(status)
-
-    def _await(self, wanted: int) -> None:
-        state = scard.SCARD_STATE_UNAWARE
-        for _ in range(10):
-            _, states = scard.SCardGetStatusChange(self._context, 1000, [(self._reader, state)])
-            state = states[0][1]
-            if state & wanted:
-                return
-        pytest.fail(f"{self._reader} did not reach state {wanted:X} within 10 s")
-
-    def transmit(self, command: bytes) -> bytes:
-        status, answer = scard.SCardTransmit(self._card, self._protocol, list(command))
-        assert status == scard.SCARD_S_SUCCESS, scard.SCardGetErrorMessage(status)
-        return bytes(answer)
+    def __init__(self, card: PcscCard) -> None:
+        self.card = card
 
     def transceive(self, frame: list[int]) -> list[int]:
         body = bytes((len(frame) - 1, *frame[1:])) if len(frame) > 1 else b""
-        answer = self.transmit(bytes((0x90, frame[0], 0, 0)) + body + b"\0")
+        answer = self.card.transmit(bytes((0x90, frame[0], 0, 0)) + body + b"\0")
         assert answer[-2] == 0x91
         return [answer[-1], *answer[:-2]]
-
-    def reset(self) -> None:
-        scard.SCardDisconnect(self._card, scard.SCARD_RESET_CARD)
-        self.connect()
-
-    def disconnect(self) -> None:
-        scard.SCardDisconnect(self._card, scard.SCARD_LEAVE_CARD)
-
-    def await_empty(self) -> None:
-        """Wait until pcscd has seen the card leave: a quicker exchange of cards escapes it."""
-        self._await(scard.SCARD_STATE_EMPTY)
-        scard.SCardReleaseContext(self._context)
 
 
 @pytest.fixture(params=["ev1", "ev2"])
@@ -83,12 +48,11 @@ def badge(request: pytest.FixtureRequest) -> VirtualDesfire:
 
 
 @pytest.fixture
-def device(pcscd: PrivatePcscd, badge: VirtualDesfire) -> Iterator[PcscDevice]:
+def device(pcscd: PrivatePcscd, badge: VirtualDesfire) -> Iterator[WrappingDevice]:
     with insert(badge, pcscd.addresses[0]):
-        device = PcscDevice(pcscd.readers[0])
+        device = WrappingDevice(PcscCard(pcscd.readers[0]))
         yield device
-        device.disconnect()
-    device.await_empty()
+    device.card.leave()
 
 
 def key(value: bytes, key_type: DESFireKeyType = DESFireKeyType.DF_KEY_AES) -> DESFireKey:
@@ -125,9 +89,9 @@ def file_settings() -> FileSettings:
 
 
 def test_a_stranger_personalises_a_badge_and_reads_it_back(
-    badge: VirtualDesfire, device: PcscDevice
+    badge: VirtualDesfire, device: WrappingDevice
 ) -> None:
-    assert device.transmit(bytes.fromhex("FFCA000000")) == badge.uid + b"\x90\x00"
+    assert device.card.transmit(bytes.fromhex("FFCA000000")) == badge.uid + b"\x90\x00"
     card = DESFire(device)
     version = card.get_card_version()
     assert bytes(version.uid) == badge.uid
@@ -163,7 +127,7 @@ def test_a_stranger_personalises_a_badge_and_reads_it_back(
     assert (found.file_size, found.encryption) == (32, DESFireCommunicationMode.ENCRYPTED)
 
 
-def test_a_strangers_wrong_key_is_refused(device: PcscDevice) -> None:
+def test_a_strangers_wrong_key_is_refused(device: WrappingDevice) -> None:
     card = DESFire(device)
     with pytest.raises(DESFireCommunicationError) as refused:
         card.authenticate(0, key(b"\x02" * 8, DESFireKeyType.DF_KEY_2K3DES))
@@ -172,10 +136,10 @@ def test_a_strangers_wrong_key_is_refused(device: PcscDevice) -> None:
 
 
 def test_a_card_that_was_reset_has_forgotten_the_strangers_session(
-    device: PcscDevice,
+    device: WrappingDevice,
 ) -> None:
     card = DESFire(device)
     card.authenticate(0, factory_key())
     assert card.get_real_uid()
-    device.reset()
-    assert device.transmit(bytes.fromhex("9051000000")) == b"\x91\xae"
+    device.card.reset()
+    assert device.card.transmit(bytes.fromhex("9051000000")) == b"\x91\xae"

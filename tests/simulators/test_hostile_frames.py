@@ -48,7 +48,7 @@ def test_any_bytes_get_a_status_and_leave_a_card_that_can_be_stored(
     for frame in hostile:
         answer = card.transmit(frame)
         assert 2 <= len(answer) <= 258
-        assert answer[-2] in {0x91, 0x90, 0x62, 0x67, 0x6A, 0x6C, 0x6E}
+        assert answer[-2] in {0x91, 0x90, 0x62, 0x67, 0x6A, 0x6C, 0x6D, 0x6E}
     assert storage.load(storage.dump(card.chip)) == card.chip
 
 
@@ -74,7 +74,9 @@ def test_no_forged_command_changes_what_a_session_protects(
         ("", "6700"),
         ("90", "6700"),
         ("906000", "6700"),
-        ("00A4040007D276000085010000", "6E00"),
+        ("00A4040007D276000085010000", "6A82"),
+        ("00B0000000", "6D00"),
+        ("80A40000", "6E00"),
         ("9060010000", "6A86"),
         ("905A0000FF00", "6700"),
         ("905A000000112233", "6700"),
@@ -94,3 +96,10 @@ def test_malformed_apdus_get_the_status_of_iso_7816(command: str, expected: str)
 def test_a_longer_le_than_the_uid_is_answered_with_a_warning() -> None:
     card = VirtualDesfire.factory("ev1")
     assert card.transmit(bytes.fromhex("FFCA00000A")) == card.uid + b"\x62\x82"
+
+
+def test_a_malformed_apdu_ends_the_session() -> None:
+    card = card_with_everything("ev1")
+    Ev1Reader.authenticate(card)
+    card.transmit(b"\x90")
+    assert card.transmit(bytes.fromhex("9051000000")) == b"\x91\xae"

@@ -129,6 +129,22 @@ def test_a_card_notices_that_the_reader_is_gone(
         assert insertion.error is None
 
 
+def test_a_card_that_is_polled_but_not_powered_comes_anew(
+    card: VirtualDesfire, reader: VirtualReader
+) -> None:
+    with insert(card, reader.address) as insertion:
+        reader.accept()
+        with pytest.raises(ConnectionError):
+            while True:
+                assert reader.transmit(ATR) == card.atr
+        assert not insertion.wait_gone(0)
+        reader.accept()
+        assert reader.transmit(ATR) == card.atr
+        reader.send(ON)
+        assert insertion.wait_powered(5)
+        assert reader.transmit(GET_UID) == card.uid + b"\x90\x00"
+
+
 def test_no_thread_stays_behind(card: VirtualDesfire, reader: VirtualReader) -> None:
     before = threading.active_count()
     with insert(card, reader.address):
