@@ -13,6 +13,7 @@ from pathlib import Path
 from cardd.client import AdminClient, DaemonUnavailable, Event
 from cardd.client.events import EventStream
 from simulators.desfire.picc import VirtualDesfire
+from simulators.link import insert
 
 PROGRAMS = Path(sys.executable).parent
 READY_S = 15
@@ -144,3 +145,20 @@ def wait_for(stream: EventStream, kind: str, **data: object) -> Event:
 def on_air(badge: VirtualDesfire) -> list[bytes]:
     """Return the commands that the card itself saw: not those that its reader answered."""
     return [command for command in badge.commands if command[0] != 0xFF]
+
+
+def built_in(folder: Path) -> tuple[str, str]:
+    """Return the [readers] table and the address of a built-in reader."""
+    listen = f"unix:{folder}/desk.sock"
+    return f'pcsc = false\n[[readers.virtual]]\nname = "desk"\nlisten = "{listen}"', listen
+
+
+def enrolled(desk: World, product: str = "ev2", number: str = "A1") -> tuple[VirtualDesfire, str]:
+    """Encode a factory-fresh badge for a new holder; return it with the holder's id."""
+    badge = VirtualDesfire.factory(product)
+    holder = desk.holder(number)
+    with insert(badge, desk.address):
+        receipt = desk.admin.enrol(holder, timeout_s=20)
+    assert receipt.holder is not None
+    assert receipt.holder.id == holder
+    return badge, holder

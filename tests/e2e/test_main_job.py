@@ -12,16 +12,18 @@ from cardd.client import CarddProblem
 from scripts.private_pcscd import PrivatePcscd
 from simulators.desfire.picc import VirtualDesfire
 from simulators.link import insert
-from tests.e2e.daemon_world import EVENT_S, World, on_air, wait_for, world
+from tests.e2e.daemon_world import (
+    EVENT_S,
+    World,
+    built_in,
+    enrolled,
+    on_air,
+    wait_for,
+    world,
+)
 
 NONCE = "n" * 22
 AUDIENCE = "https://sso.test"
-
-
-def built_in(folder: Path) -> tuple[str, str]:
-    """Return the [readers] table and the address of a built-in reader."""
-    listen = f"unix:{folder}/desk.sock"
-    return f'pcsc = false\n[[readers.virtual]]\nname = "desk"\nlisten = "{listen}"', listen
 
 
 @pytest.fixture(
@@ -38,17 +40,6 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         readers, address = built_in(tmp_path)
     with world(tmp_path, readers, address) as made:
         yield made
-
-
-def enrolled(desk: World, product: str = "ev2", number: str = "A1") -> tuple[VirtualDesfire, str]:
-    """Encode a factory-fresh badge for a new holder; return it with the holder's id."""
-    badge = VirtualDesfire.factory(product)
-    holder = desk.holder(number)
-    with insert(badge, desk.address):
-        receipt = desk.admin.enrol(holder, timeout_s=20)
-    assert receipt.holder is not None
-    assert receipt.holder.id == holder
-    return badge, holder
 
 
 def verified(desk: World, assertion: str, nonce: str) -> dict[str, object]:

@@ -1,0 +1,230 @@
+"""What the daemon does when something under it breaks: pcscd, a card, its process, its files."""
+
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cardd.client import CarddProblem, Event
+from cardd.client.events import EventStream
+from scripts.private_pcscd import PrivatePcscd
+from simulators.desfire.picc import VirtualDesfire
+from simulators.faults import Faults
+from simulators.link import insert
+from tests.e2e.daemon_world import EVENT_S, World, built_in, enrolled, wait_for, world
+
+pytestmark = pytest.mark.faults
+
+START_REFUSED = 78
+
+
+class HeldCard:
+    """A card that stops before it carries out a command, until it is let go."""
+
+    def __init__(self, card: VirtualDesfire, at: int) -> None:
+        self.card = card
+        self.atr = card.atr
+        self.power_on, self.power_off, self.reset = card.power_on, card.power_off, card.reset
+        self.held = threading.Event()
+        self.release = threading.Event()
+        self._left = at
+
+    def transmit(self, command: bytes) -> bytes:
+        if self._left == 0:
+            self.held.set()
+            self.release.wait(EVENT_S)
+        self._left -= 1
+        return self.card.transmit(command)
+
+
+def until(events: EventStream, types: set[str]) -> Iterator[Event]:
+    """Yield the next events until each of these types was among them."""
+    missing = set(types)
+    while missing:
+        event = next(events)
+        missing.discard(event.type)
+        yield event
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path, *built_in(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def pcsc_desk(pcscd: PrivatePcscd, tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path, "pcsc = true", pcscd.addresses[0]) as made:
+        yield made
+
+
+def test_pcscd_killed_in_the_middle_of_a_tap_costs_that_tap_alone(
+    pcscd: PrivatePcscd, pcsc_desk: World
+) -> None:
+    badge, _ = enrolled(pcsc_desk)
+    held = HeldCard(badge, at=2)
+    with pcsc_desk.admin.events(timeout_s=EVENT_S) as events:
+        with insert(held, pcsc_desk.address):
+            assert held.held.wait(EVENT_S)
+            pcscd.kill()
+            seen = {event.type: event for event in until(events, {"tap", "service.degraded"})}
+            held.release.set()
+        assert seen["tap"].data["outcome"] == "refused"
+        assert "pcscd" in seen["service.degraded"].data["why"]
+        assert not pcsc_desk.admin.status().badge
+        pcscd.start()
+        wait_for(events, "service.restored", source="pcsc")
+        with insert(badge, pcsc_desk.address):
+            wait_for(events, "tap", outcome="succeeded")
+
+
+def test_a_daemon_started_without_pcscd_waits_for_it(pcscd: PrivatePcscd, tmp_path: Path) -> None:
+    pcscd.stop()
+    with world(tmp_path, "pcsc = true", pcscd.addresses[0]) as desk:
+        with desk.admin.events(timeout_s=EVENT_S) as events:
+            assert "pcscd" in str(desk.admin.status().why)
+            pcscd.start()
+            wait_for(events, "service.restored", source="pcsc")
+        assert {reader.name for reader in desk.admin.readers()} == set(pcscd.readers)
+        enrolled(desk)
+
+
+@pytest.mark.parametrize("stack", ["desk", "pcsc_desk"])
+def test_a_card_that_never_answers_does_not_keep_the_daemon(
+    request: pytest.FixtureRequest, stack: str
+) -> None:
+    desk: World = request.getfixturevalue(stack)
+    badge, _ = enrolled(desk)
+    with insert(badge, desk.address, faults=Faults(mute_after=2)) as card:
+        assert card.wait_commands(2, EVENT_S)
+        began = time.monotonic()
+        assert desk.stop() == 0
+        assert time.monotonic() - began < 5
+    if stack == "pcsc_desk":
+        request.getfixturevalue("pcscd").kill()  # its reader is stuck with the silent card
+
+
+def test_a_silent_card_fails_its_tap_and_the_next_one_works(desk: World) -> None:
+    badge, _ = enrolled(desk)
+    with desk.admin.events(timeout_s=EVENT_S) as events:
+        with insert(badge, desk.address, faults=Faults(mute_after=2)):
+            wait_for(events, "tap", outcome="refused", code="timeout")
+        with insert(badge, desk.address):
+            wait_for(events, "tap", outcome="succeeded")
+
+
+@pytest.mark.parametrize("tear", ["before", "after"])
+def test_a_badge_pulled_too_early_is_told_so(desk: World, tear: str) -> None:
+    badge, _ = enrolled(desk)
+    for command in (2, 3, 4):
+        with desk.admin.events(timeout_s=EVENT_S) as events:
+            torn = Faults(tear_after=command, tear=tear)  # type: ignore[arg-type]
+            with insert(badge, desk.address, faults=torn):
+                wait_for(events, "tap", outcome="refused", code="tap_too_short")
+
+
+@pytest.mark.parametrize("command", [6, 12, 18, 24, 30, 36, 42])
+def test_a_daemon_killed_in_the_middle_of_an_encoding_finishes_it_later(
+    desk: World, command: int
+) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    who = desk.holder("A1")
+    held = HeldCard(badge, at=command)
+    with insert(held, desk.address):
+        desk.admin.start_enrolment("encode", holder=who, timeout_s=20)
+        assert held.held.wait(EVENT_S)
+        desk.stop(signal.SIGKILL)
+        held.release.set()
+    desk.start()
+    with insert(badge, desk.address):
+        receipt = desk.admin.enrol(who, timeout_s=20)
+    with desk.admin.events(timeout_s=EVENT_S) as events, insert(badge, desk.address):
+        tap = wait_for(events, "tap", outcome="succeeded")
+    assert tap.data["holder"]["id"] == who
+    assert [badge.number for badge in desk.admin.badges().items] == [receipt.number]
+    assert desk.run("cardd-kms", "audit", "verify", "--config", str(desk.config)).returncode == 0
+
+
+def test_a_socket_left_by_a_dead_daemon_is_replaced_and_a_live_ones_is_not(desk: World) -> None:
+    desk.stop(signal.SIGKILL)
+    assert desk.socket.exists()
+    desk.start()
+    second = desk.run("cardd", "--config", str(desk.config))
+    assert second.returncode == START_REFUSED
+    assert "in_use" in second.stderr or "audit_unavailable" in second.stderr
+    assert desk.admin.status()
+    assert desk.stop() == 0
+    assert not desk.socket.exists()
+
+
+def test_a_registry_that_is_locked_refuses_taps_and_comes_back(desk: World) -> None:
+    badge, _ = enrolled(desk)
+    blocker = sqlite3.connect(desk.folder / "registry.db", isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    with desk.admin.events(timeout_s=EVENT_S) as events:
+        with insert(badge, desk.address):
+            wait_for(events, "tap", outcome="refused", code="kms_unavailable")
+        with pytest.raises(CarddProblem) as caught:
+            desk.admin.add_holder("A9")
+        assert caught.value.code == "kms_unavailable"
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        with insert(badge, desk.address):
+            wait_for(events, "tap", outcome="succeeded")
+
+
+@pytest.fixture
+def stopped(desk: World) -> World:
+    desk.stop()
+    return desk
+
+
+def refusal_to_start(desk: World) -> str:
+    refused = desk.run("cardd", "--config", str(desk.config))
+    assert refused.returncode == START_REFUSED
+    assert "Traceback" not in refused.stderr
+    return refused.stderr
+
+
+def test_a_flipped_byte_in_the_keystore_is_found(stopped: World) -> None:
+    keystore = stopped.folder / "keystore.json"
+    content = bytearray(keystore.read_bytes())
+    content[len(content) // 2] ^= 1
+    keystore.write_bytes(content)
+    assert "keystore_damaged" in refusal_to_start(stopped)
+
+
+def test_another_credential_does_not_open_the_keystore(stopped: World) -> None:
+    (stopped.folder / "credential").write_bytes(bytes(32))
+    assert "keystore_passphrase" in refusal_to_start(stopped)
+
+
+def test_a_keystore_of_another_registry_is_refused(stopped: World) -> None:
+    (stopped.folder / "keystore.json").unlink()
+    (stopped.folder / "registry.db").rename(stopped.folder / "old.db")
+    made = stopped.run("cardd-kms", "init", "--config", str(stopped.config))
+    assert made.returncode == 0, made.stderr
+    (stopped.folder / "registry.db").unlink()
+    (stopped.folder / "old.db").rename(stopped.folder / "registry.db")
+    assert "registry_unavailable" in refusal_to_start(stopped)
+
+
+def test_an_edited_audit_is_found(stopped: World) -> None:
+    audit = stopped.folder / "audit.jsonl"
+    stopped.start()
+    stopped.holder("A1")
+    stopped.stop()
+    audit.write_bytes(audit.read_bytes().replace(b"holder.added", b"holder.ended"))
+    assert "audit_damaged" in refusal_to_start(stopped)
+
+
+def test_a_configuration_that_would_share_a_key_quotes_the_rule(stopped: World) -> None:
+    shared = stopped.config.read_text().replace("[badge]", "[badge]\nkeys = 'shared'")
+    stopped.config.write_text(shared)
+    said = refusal_to_start(stopped)
+    assert "config_shared_key" in said
+    assert "one symmetric key common to all badges" in said
