@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import threading
+from typing import Any
 
 import pytest
 
 from cardd.errors import Code, Refused
 from cardd.presence.operations import Operation
-from tests.presence.world import OTHER_UID, UID, Card, World, limited
+from tests.presence.world import LIMIT_S, OTHER_UID, UID, Card, World, in_thread, limited
 
 pytestmark = pytest.mark.unit
 
@@ -120,3 +122,59 @@ async def test_the_loop_hears_of_a_card_before_it_hears_what_came_of_it() -> Non
                 order.setdefault(event.card, []).append(event.type)
                 taps += event.type == "tap"
         assert set(map(tuple, order.values())) == {("card.inserted", "tap")}
+
+
+@limited
+async def test_a_card_shown_while_its_enrolment_is_being_opened_is_found() -> None:
+    async with World().running() as world:
+        slot = world.station._slots.find("one")
+        opening = world.station._operations.open
+
+        def slow(*arguments: Any) -> Operation:
+            world.source.insert("one", Card(uid=BLANK))
+            for put in (world.source._reports.put, lambda done: slot.worker.submit(done.set)):
+                done = threading.Event()
+                put(done)
+                assert done.wait(LIMIT_S)
+            return opening(*arguments)
+
+        world.station._operations.open = slow
+        assert (await world.ended(world.enrol())).state == "succeeded"
+
+
+@limited
+async def test_a_card_that_left_before_its_turn_is_not_taken_for_the_next_one() -> None:
+    async with World().running() as world:
+        first = Card(uid=OTHER_UID, held_at=2)
+        world.source.insert("one", first)
+        await in_thread(first.reached.wait)
+        for card in (Card(uid=BLANK), Card(uid=UID)):
+            world.source.withdraw("one")
+            world.source.insert("one", card)
+        await world.source.drained()
+        first.released.set()
+        taps = [await world.until("tap") for _ in range(3)]
+        assert [tap.data["code"] for tap in taps] == [None, Code.TAP_TOO_SHORT, None]
+        assert [tap.uid for tap in world.keys.taps] == [OTHER_UID, UID]
+
+
+@limited
+async def test_a_slow_reporter_is_not_overtaken_by_the_worker_that_it_woke() -> None:
+    async with World().running() as world:
+        tell, reported = world.station._slots._tell, threading.Event()
+        take = world.station._reception.reported
+
+        def late(*arguments: Any) -> None:
+            reported.wait(0.2)
+            tell(*arguments)
+
+        def noted(report: Any) -> None:
+            reported.set()
+            take(report)
+
+        world.station._slots._tell = late
+        world.station._reception.reported = noted
+        world.source.insert("one", Card())
+        await world.until("tap")
+        shown = [event.type for event in world.seen if event.card]
+        assert shown == ["card.inserted", "card.identified", "tap"]

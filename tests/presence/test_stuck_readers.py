@@ -109,8 +109,10 @@ async def test_a_card_that_waits_behind_a_stuck_one_is_told_and_not_tapped_later
         assert codes == [Code.TIMEOUT, Code.CARD_BUSY]
         card.released.set()
         await world.until("service.restored")
-        await world.station._slots.find("one").worker.call(lambda: None)
+        await world.settled()
         assert len(world.keys.taps) == 1
+        assert world.station.presences() == ()
+        assert world.keys.ended == {"sid-1": "too_late"}
 
 
 @limited
@@ -155,6 +157,17 @@ async def test_a_reader_that_goes_while_it_is_stuck_comes_back_with_a_worker_tha
         assert world.station.readers()[0].health == "ok"
         assert (await world.tap(Card(uid=OTHER_UID))).data["outcome"] == "succeeded"
         card.released.set()
+
+
+@limited
+async def test_a_reader_that_goes_takes_its_card_along() -> None:
+    async with World().running() as world:
+        world.source.insert("one", Card())
+        inserted = await world.until("card.inserted")
+        world.source.remove("one")
+        assert (await world.until("card.removed")).card == inserted.card
+        await world.until("reader.removed")
+        assert [view.name for view in world.station.readers()] == ["two"]
 
 
 @limited
