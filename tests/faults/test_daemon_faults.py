@@ -89,7 +89,8 @@ def test_a_daemon_started_without_pcscd_waits_for_it(pcscd: PrivatePcscd, tmp_pa
             assert "pcscd" in str(desk.admin.status().why)
             pcscd.start()
             wait_for(events, "service.restored", source="pcsc")
-        assert {reader.name for reader in desk.admin.readers()} == set(pcscd.readers)
+            added = {wait_for(events, "reader.added").reader for _ in pcscd.readers}
+        assert added == set(pcscd.readers)
         enrolled(desk)
 
 
