@@ -24,6 +24,8 @@ class VirtualReader:
 
     def accept(self) -> None:
         """Take the card that comes."""
+        if self._card is not None:
+            self._card.close()
         self._card, _ = self._listener.accept()
         self._card.settimeout(LIMIT_SECONDS)
 
@@ -45,6 +47,14 @@ class VirtualReader:
     def transmit(self, message: bytes) -> bytes:
         self.send(message)
         return self.receive()
+
+    def poll_until_the_card_leaves(self) -> None:
+        """Ask for the ATR again and again, as a driver does, and never power the card."""
+        try:
+            while self.transmit(b"\x04"):
+                pass
+        except ConnectionError:
+            return
 
     def card_is_gone(self) -> bool:
         """Wait until the card's end is closed."""
