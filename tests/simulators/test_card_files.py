@@ -292,6 +292,17 @@ def test_an_application_deletes_itself_with_its_own_key_where_the_picc_lets_it(
     assert exchange(card, b"\x6a") == b""
 
 
+def test_an_application_cannot_delete_itself_where_the_picc_keeps_that_to_its_own_key(
+    card: VirtualDesfire,
+) -> None:
+    picc_level(card)
+    Ev1Reader.authenticate(card, 0, zero_key(KeyType.DES)).send_full(b"\x54", b"\x0b")
+    exchange(card, b"\x5a" + APP)
+    Ev1Reader.authenticate(card, 0)
+    assert status(card, "DA" + APP.hex()) == 0x9D
+    assert APP in card.chip.applications
+
+
 def test_a_card_holds_28_applications(card: VirtualDesfire) -> None:
     picc_level(card)
     for number in range(2, 29):

@@ -267,3 +267,26 @@ def test_the_crc_of_change_key_covers_the_key_number() -> None:
     with pytest.raises(Rejected) as wrong:
         exchange(card, b"\xc4\x00" + session.cipher.encrypt(plain, ZEROS))
     assert wrong.value.code == 0x1E
+
+
+def test_wrong_padding_is_an_integrity_error_under_ev1() -> None:
+    card = application_card("ev1")
+    session = Ev1Reader.authenticate(card, 0)
+    plain = b"\x09" + crc32(b"\x54\x09") + bytes(10) + b"\x01"
+    with pytest.raises(Rejected) as wrong:
+        exchange(card, b"\x54" + session.cipher.encrypt(plain, ZEROS))
+    assert wrong.value.code == 0x1E
+    assert card.chip.applications[APP].settings == 0x0F
+
+
+@pytest.mark.parametrize(
+    "plain", ["09" + "00" * 15, "0980" + "00" * 13 + "01", "0909" + "80" + "00" * 13]
+)
+def test_wrong_padding_is_an_integrity_error_under_ev2(plain: str) -> None:
+    card = application_card("ev2")
+    session = Ev2Reader.authenticate(card, 0)
+    cryptogram = session.ciphers[0].encrypt(bytes.fromhex(plain), session._iv("A55A"))
+    with pytest.raises(Rejected) as wrong:
+        session.send(b"\x54" + cryptogram)
+    assert wrong.value.code == 0x1E
+    assert card.chip.applications[APP].settings == 0x0F
