@@ -13,6 +13,7 @@ Debian packages pcscd and vsmartcard-vpcd. Standard library only.
 import array
 import collections
 import ctypes
+import errno
 import fcntl
 import os
 import select
@@ -59,11 +60,23 @@ def enter_namespace() -> None:
     if libc.unshare(CLONE_NEWNS | CLONE_NEWNET) != 0:
         raise CannotIsolate(_refusal("unshare(CLONE_NEWNS | CLONE_NEWNET)"))
     RUN_DIRECTORY.mkdir(exist_ok=True)
-    if libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) != 0:
-        raise CannotIsolate(_refusal("making mounts private"))
+    _keep_mounts_private(libc)
     if libc.mount(b"tmpfs", os.fsencode(RUN_DIRECTORY), b"tmpfs", 0, b"mode=0755") != 0:
         raise CannotIsolate(_refusal(f"mounting a tmpfs on {RUN_DIRECTORY}"))
     _raise_loopback()
+
+
+def _keep_mounts_private(libc: ctypes.CDLL) -> None:
+    """Let no mount made from here on reach the namespace that was left.
+
+    In a chroot "/" need not be a mount point (EINVAL); then whatever holds /run/pcscd is made
+    private. Where nothing in the chroot is a mount point, what follows stays inside it anyway.
+    """
+    for point in (Path("/"), RUN_DIRECTORY.parent, RUN_DIRECTORY):
+        if libc.mount(None, os.fsencode(point), None, MS_REC | MS_PRIVATE, None) == 0:
+            return
+        if ctypes.get_errno() != errno.EINVAL:
+            raise CannotIsolate(_refusal(f"making the mounts at {point} private"))
 
 
 def _require_programs() -> None:
