@@ -177,6 +177,7 @@ class World:
     def start_daemon(self) -> None:
         """Start cardd, and return once it says that its sockets listen (sd_notify)."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            (self.folder / "notify").unlink(missing_ok=True)
             manager.bind(str(self.folder / "notify"))
             log = (self.folder / "cardd.log").open("wb")
             self.daemon = self.start(

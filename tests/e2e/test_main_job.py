@@ -3,24 +3,16 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import jwt
 import pytest
 
 from cardd.client import CarddProblem
-from scripts.private_pcscd import PrivatePcscd
+from scripts.world import ISSUER
 from simulators.desfire.picc import VirtualDesfire
 from simulators.link import insert
-from tests.e2e.daemon_world import (
-    EVENT_S,
-    World,
-    built_in,
-    enrolled,
-    on_air,
-    wait_for,
-    world,
-)
+from tests.e2e.daemon_world import EVENT_S, Desk, enrolled, on_air, wait_for
+from tests.e2e.daemon_world import desk as new_desk
 
 NONCE = "n" * 22
 AUDIENCE = "https://sso.test"
@@ -32,31 +24,25 @@ AUDIENCE = "https://sso.test"
         pytest.param("pcscd", marks=pytest.mark.pcscd),
     ]
 )
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    if request.param == "pcscd":
-        pcscd: PrivatePcscd = request.getfixturevalue("pcscd")
-        readers, address = "pcsc = true", pcscd.addresses[0]
-    else:
-        readers, address = built_in(tmp_path)
-    with world(tmp_path, readers, address) as made:
+def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
+    on_pcscd = request.param == "pcscd"
+    with new_desk(request.getfixturevalue("pcscd") if on_pcscd else None) as made:
         yield made
 
 
-def verified(desk: World, assertion: str, nonce: str) -> dict[str, object]:
+def verified(desk: Desk, assertion: str, nonce: str) -> dict[str, object]:
     """Verify an assertion as a relying party does: pinned algorithm, type, issuer, audience."""
     key = jwt.PyJWKSet.from_dict(desk.admin.jwks()).keys[0]
     assert jwt.get_unverified_header(assertion)["typ"] == "cardd-auth+jwt"
     claims: dict[str, object] = jwt.decode(
-        assertion, key, algorithms=["ES256"], audience=AUDIENCE, issuer="https://cardd.test"
+        assertion, key, algorithms=["ES256"], audience=AUDIENCE, issuer=ISSUER
     )
     assert claims["nonce"] == nonce
     return claims
 
 
 @pytest.mark.parametrize("product", ["ev1", "ev2"])
-def test_a_tap_gives_events_a_presence_and_a_verifiable_assertion(
-    desk: World, product: str
-) -> None:
+def test_a_tap_gives_events_a_presence_and_a_verifiable_assertion(desk: Desk, product: str) -> None:
     badge, holder = enrolled(desk, product)
     with desk.admin.events(timeout_s=EVENT_S) as events:
         assert next(events).type == "snapshot"
@@ -73,7 +59,7 @@ def test_a_tap_gives_events_a_presence_and_a_verifiable_assertion(
     assert claims["device"] == "desk-1"
 
 
-def test_a_tap_of_a_known_badge_is_four_commands_three_of_them_on_air(desk: World) -> None:
+def test_a_tap_of_a_known_badge_is_four_commands_three_of_them_on_air(desk: Desk) -> None:
     badge, _ = enrolled(desk)
     badge.commands.clear()
     with desk.admin.events(timeout_s=EVENT_S) as events:
@@ -86,7 +72,7 @@ def test_a_tap_of_a_known_badge_is_four_commands_three_of_them_on_air(desk: Worl
     assert len(badge.commands) == 4
 
 
-def test_an_authentication_takes_the_next_card_and_signs_for_its_audience(desk: World) -> None:
+def test_an_authentication_takes_the_next_card_and_signs_for_its_audience(desk: Desk) -> None:
     badge, holder = enrolled(desk)
     started = desk.admin.start_authentication(AUDIENCE, NONCE, timeout_s=20)
     assert started.state == "waiting_for_card"
@@ -99,7 +85,7 @@ def test_an_authentication_takes_the_next_card_and_signs_for_its_audience(desk: 
     assert verified(desk, ended.result.assertion, NONCE)["sub"] == holder
 
 
-def test_a_revoked_badge_ends_its_presence_and_is_refused(desk: World) -> None:
+def test_a_revoked_badge_ends_its_presence_and_is_refused(desk: Desk) -> None:
     badge, _ = enrolled(desk)
     number = desk.admin.badges().items[0].number
     with desk.admin.events(timeout_s=EVENT_S) as events:
@@ -116,7 +102,7 @@ def test_a_revoked_badge_ends_its_presence_and_is_refused(desk: World) -> None:
             wait_for(events, "tap", outcome="refused", code="badge_revoked")
 
 
-def test_another_persons_tap_switches_the_presence(desk: World) -> None:
+def test_another_persons_tap_switches_the_presence(desk: Desk) -> None:
     mine, _ = enrolled(desk, number="A1")
     theirs, colleague = enrolled(desk, number="A2")
     with desk.admin.events(timeout_s=EVENT_S) as events:
@@ -129,7 +115,7 @@ def test_another_persons_tap_switches_the_presence(desk: World) -> None:
     assert [p.holder.id for p in desk.admin.presences()] == [colleague]
 
 
-def test_an_unknown_badge_is_named_so_and_gets_no_command(desk: World) -> None:
+def test_an_unknown_badge_is_named_so_and_gets_no_command(desk: Desk) -> None:
     stranger = VirtualDesfire.factory("ev2")
     with desk.admin.events(timeout_s=EVENT_S) as events:
         with insert(stranger, desk.address):
@@ -138,7 +124,7 @@ def test_an_unknown_badge_is_named_so_and_gets_no_command(desk: World) -> None:
     assert on_air(stranger) == []
 
 
-def test_curl_alone_sees_the_tap_and_gets_an_assertion(desk: World) -> None:
+def test_curl_alone_sees_the_tap_and_gets_an_assertion(desk: Desk) -> None:
     badge, holder = enrolled(desk)
     unix = ["curl", "-sS", "--max-time", "20", "--unix-socket", str(desk.socket)]
     with subprocess.Popen(

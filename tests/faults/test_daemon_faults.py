@@ -5,7 +5,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,8 @@ from scripts.private_pcscd import PrivatePcscd
 from simulators.desfire.picc import VirtualDesfire
 from simulators.faults import Faults
 from simulators.link import insert
-from tests.e2e.daemon_world import EVENT_S, World, built_in, enrolled, wait_for, world
+from tests.e2e.daemon_world import EVENT_S, Desk, enrolled, wait_for
+from tests.e2e.daemon_world import desk as new_desk
 
 pytestmark = pytest.mark.faults
 
@@ -50,20 +50,25 @@ def until(events: EventStream, types: set[str]) -> Iterator[Event]:
         yield event
 
 
+def pcsc_health(desk: Desk) -> str:
+    sources = desk.admin.status().raw["sources"]
+    return next(str(source["health"]) for source in sources if source["name"] == "pcsc")
+
+
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path, *built_in(tmp_path)) as made:
+def desk() -> Iterator[Desk]:
+    with new_desk() as made:
         yield made
 
 
 @pytest.fixture
-def pcsc_desk(pcscd: PrivatePcscd, tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path, "pcsc = true", pcscd.addresses[0]) as made:
+def pcsc_desk(pcscd: PrivatePcscd) -> Iterator[Desk]:
+    with new_desk(pcscd) as made:
         yield made
 
 
 def test_pcscd_killed_in_the_middle_of_a_tap_costs_that_tap_alone(
-    pcscd: PrivatePcscd, pcsc_desk: World
+    pcscd: PrivatePcscd, pcsc_desk: Desk
 ) -> None:
     badge, _ = enrolled(pcsc_desk)
     held = HeldCard(badge, at=2)
@@ -75,18 +80,18 @@ def test_pcscd_killed_in_the_middle_of_a_tap_costs_that_tap_alone(
             held.release.set()
         assert seen["tap"].data["outcome"] == "refused"
         assert "pcscd" in seen["service.degraded"].data["why"]
-        assert not pcsc_desk.admin.status().badge
+        assert pcsc_health(pcsc_desk) == "lost"
         pcscd.start()
         wait_for(events, "service.restored", source="pcsc")
         with insert(badge, pcsc_desk.address):
             wait_for(events, "tap", outcome="succeeded")
 
 
-def test_a_daemon_started_without_pcscd_waits_for_it(pcscd: PrivatePcscd, tmp_path: Path) -> None:
+def test_a_daemon_started_without_pcscd_waits_for_it(pcscd: PrivatePcscd) -> None:
     pcscd.stop()
-    with world(tmp_path, "pcsc = true", pcscd.addresses[0]) as desk:
+    with new_desk(pcscd) as desk:
         with desk.admin.events(timeout_s=EVENT_S) as events:
-            assert "pcscd" in str(desk.admin.status().why)
+            assert pcsc_health(desk) == "lost"
             pcscd.start()
             wait_for(events, "service.restored", source="pcsc")
             added = {wait_for(events, "reader.added").reader for _ in pcscd.readers}
@@ -98,18 +103,18 @@ def test_a_daemon_started_without_pcscd_waits_for_it(pcscd: PrivatePcscd, tmp_pa
 def test_a_card_that_never_answers_does_not_keep_the_daemon(
     request: pytest.FixtureRequest, stack: str
 ) -> None:
-    desk: World = request.getfixturevalue(stack)
+    desk: Desk = request.getfixturevalue(stack)
     badge, _ = enrolled(desk)
     with insert(badge, desk.address, faults=Faults(mute_after=2)) as card:
         assert card.wait_commands(2, EVENT_S)
         began = time.monotonic()
-        assert desk.stop() == 0
+        assert desk.stop_daemon() == 0
         assert time.monotonic() - began < 5
     if stack == "pcsc_desk":
         request.getfixturevalue("pcscd").kill()  # its reader is stuck with the silent card
 
 
-def test_a_silent_card_fails_its_tap_and_the_next_one_works(desk: World) -> None:
+def test_a_silent_card_fails_its_tap_and_the_next_one_works(desk: Desk) -> None:
     badge, _ = enrolled(desk)
     with desk.admin.events(timeout_s=EVENT_S) as events:
         with insert(badge, desk.address, faults=Faults(mute_after=2)):
@@ -119,7 +124,7 @@ def test_a_silent_card_fails_its_tap_and_the_next_one_works(desk: World) -> None
 
 
 @pytest.mark.parametrize("tear", ["before", "after"])
-def test_a_badge_pulled_too_early_is_told_so(desk: World, tear: str) -> None:
+def test_a_badge_pulled_too_early_is_told_so(desk: Desk, tear: str) -> None:
     badge, _ = enrolled(desk)
     for command in (2, 3, 4):
         with desk.admin.events(timeout_s=EVENT_S) as events:
@@ -130,7 +135,7 @@ def test_a_badge_pulled_too_early_is_told_so(desk: World, tear: str) -> None:
 
 @pytest.mark.parametrize("command", [6, 12, 18, 24, 30, 36, 42])
 def test_a_daemon_killed_in_the_middle_of_an_encoding_finishes_it_later(
-    desk: World, command: int
+    desk: Desk, command: int
 ) -> None:
     badge = VirtualDesfire.factory("ev2")
     who = desk.holder("A1")
@@ -138,31 +143,31 @@ def test_a_daemon_killed_in_the_middle_of_an_encoding_finishes_it_later(
     with insert(held, desk.address):
         desk.admin.start_enrolment("encode", holder=who, timeout_s=20)
         assert held.held.wait(EVENT_S)
-        desk.stop(signal.SIGKILL)
+        desk.stop_daemon(signal.SIGKILL)
         held.release.set()
-    desk.start()
+    desk.start_daemon()
     with insert(badge, desk.address):
         receipt = desk.admin.enrol(who, timeout_s=20)
     with desk.admin.events(timeout_s=EVENT_S) as events, insert(badge, desk.address):
         tap = wait_for(events, "tap", outcome="succeeded")
     assert tap.data["holder"]["id"] == who
     assert [badge.number for badge in desk.admin.badges().items] == [receipt.number]
-    assert desk.run("cardd-kms", "audit", "verify", "--config", str(desk.config)).returncode == 0
+    desk.run("cardd-kms", "audit", "verify", "--config", desk.configuration)
 
 
-def test_a_socket_left_by_a_dead_daemon_is_replaced_and_a_live_ones_is_not(desk: World) -> None:
-    desk.stop(signal.SIGKILL)
+def test_a_socket_left_by_a_dead_daemon_is_replaced_and_a_live_ones_is_not(desk: Desk) -> None:
+    desk.stop_daemon(signal.SIGKILL)
     assert desk.socket.exists()
-    desk.start()
-    second = desk.run("cardd", "--config", str(desk.config))
+    desk.start_daemon()
+    second = desk.try_to_start()
     assert second.returncode == START_REFUSED
     assert "in_use" in second.stderr or "audit_unavailable" in second.stderr
     assert desk.admin.status()
-    assert desk.stop() == 0
+    assert desk.stop_daemon() == 0
     assert not desk.socket.exists()
 
 
-def test_a_registry_that_is_locked_refuses_taps_and_comes_back(desk: World) -> None:
+def test_a_registry_that_is_locked_refuses_taps_and_comes_back(desk: Desk) -> None:
     badge, _ = enrolled(desk)
     blocker = sqlite3.connect(desk.folder / "registry.db", isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
@@ -179,19 +184,19 @@ def test_a_registry_that_is_locked_refuses_taps_and_comes_back(desk: World) -> N
 
 
 @pytest.fixture
-def stopped(desk: World) -> World:
-    desk.stop()
+def stopped(desk: Desk) -> Desk:
+    desk.stop_daemon()
     return desk
 
 
-def refusal_to_start(desk: World) -> str:
-    refused = desk.run("cardd", "--config", str(desk.config))
+def refusal_to_start(desk: Desk) -> str:
+    refused = desk.try_to_start()
     assert refused.returncode == START_REFUSED
     assert "Traceback" not in refused.stderr
     return refused.stderr
 
 
-def test_a_flipped_byte_in_the_keystore_is_found(stopped: World) -> None:
+def test_a_flipped_byte_in_the_keystore_is_found(stopped: Desk) -> None:
     keystore = stopped.folder / "keystore.json"
     content = bytearray(keystore.read_bytes())
     content[len(content) // 2] ^= 1
@@ -199,33 +204,32 @@ def test_a_flipped_byte_in_the_keystore_is_found(stopped: World) -> None:
     assert "keystore_damaged" in refusal_to_start(stopped)
 
 
-def test_another_credential_does_not_open_the_keystore(stopped: World) -> None:
-    (stopped.folder / "credential").write_bytes(bytes(32))
+def test_another_credential_does_not_open_the_keystore(stopped: Desk) -> None:
+    (stopped.folder / "keystore.credential").write_bytes(bytes(32))
     assert "keystore_passphrase" in refusal_to_start(stopped)
 
 
-def test_a_keystore_of_another_registry_is_refused(stopped: World) -> None:
+def test_a_keystore_of_another_registry_is_refused(stopped: Desk) -> None:
     (stopped.folder / "keystore.json").unlink()
     (stopped.folder / "registry.db").rename(stopped.folder / "old.db")
-    made = stopped.run("cardd-kms", "init", "--config", str(stopped.config))
-    assert made.returncode == 0, made.stderr
+    stopped.run("cardd-kms", "init", "--config", stopped.configuration)
     (stopped.folder / "registry.db").unlink()
     (stopped.folder / "old.db").rename(stopped.folder / "registry.db")
     assert "registry_unavailable" in refusal_to_start(stopped)
 
 
-def test_an_edited_audit_is_found(stopped: World) -> None:
+def test_an_edited_audit_is_found(stopped: Desk) -> None:
     audit = stopped.folder / "audit.jsonl"
-    stopped.start()
+    stopped.start_daemon()
     stopped.holder("A1")
-    stopped.stop()
+    stopped.stop_daemon()
     audit.write_bytes(audit.read_bytes().replace(b"holder.added", b"holder.ended"))
     assert "audit_damaged" in refusal_to_start(stopped)
 
 
-def test_a_configuration_that_would_share_a_key_quotes_the_rule(stopped: World) -> None:
-    shared = stopped.config.read_text().replace("[badge]", "[badge]\nkeys = 'shared'")
-    stopped.config.write_text(shared)
+def test_a_configuration_that_would_share_a_key_quotes_the_rule(stopped: Desk) -> None:
+    shared = stopped.configuration.read_text().replace("[badge]", "[badge]\nkeys = 'shared'")
+    stopped.configuration.write_text(shared)
     said = refusal_to_start(stopped)
     assert "config_shared_key" in said
     assert "one symmetric key common to all badges" in said
