@@ -12,7 +12,7 @@ from pathlib import Path
 from cardd.errors import StartCode, StartError
 
 LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
-BACKLOG = 4
+BACKLOG = 64
 
 
 def listen(address: str) -> socket.socket:

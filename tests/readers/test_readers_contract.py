@@ -157,7 +157,7 @@ def test_a_transaction_waits_for_the_end_of_anothers(desk: Desk) -> None:
 
     with desk.card_seen():
         ours = desk.source.connect(desk.reader)
-        thread = threading.Thread(target=hold)
+        thread = threading.Thread(target=hold, daemon=True)
         thread.start()
         assert began.wait(5)
         with ours.transaction():
