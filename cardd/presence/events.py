@@ -1,13 +1,20 @@
 """What happened here, numbered, kept for a while, and told to everyone who listens."""
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import structlog
+
 from cardd.clock import Clock
 from cardd.presence.model import Event
+
+_LEVELS = {"enrolment.progress": logging.DEBUG, "service.degraded": logging.WARNING}
+
+_log = structlog.get_logger(__name__)
 
 Snapshot = Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 """Returns the data and the identity of a `snapshot` event."""
@@ -96,6 +103,8 @@ class EventLog:
         for subscription in tuple(self._subscriptions):
             if not subscription.offer(event):
                 subscription.cut(self._lagged)
+        # After the listeners, who wait; and without the identity, which is not for the journal.
+        _log.log(_LEVELS.get(type, logging.INFO), type, reader=reader, data=event.data)
         return event
 
     def subscribe(self, last_event_id: str | None = None) -> Subscription:

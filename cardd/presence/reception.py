@@ -63,7 +63,7 @@ class Reception:
 
     def progressed(self, visit: Visit, operation: Operation, progress: tuple[int, int]) -> None:
         """Take how far an enrolment got."""
-        if not operation.ended:
+        if not operation.ended and operation.progress != progress:
             operation.note(problem=None, progress=progress)
             self._progress_event(visit, operation, State.IN_PROGRESS)
 
@@ -161,6 +161,8 @@ class Reception:
 
     def _progress_event(self, visit: Visit, operation: Operation, state: State) -> None:
         done, steps = operation.progress or (0, None)
+        if state is State.SUCCEEDED and steps is not None:
+            done = steps
         self._events.publish(
             "enrolment.progress",
             reader=visit.reader,

@@ -30,7 +30,7 @@ async def test_the_next_card_shown_is_encoded_and_not_tapped() -> None:
         assert isinstance(operation.result, Encoded)
         assert operation.progress == (4, 5)
         await world.take_away()
-        assert steps(world) == [(n, "in_progress") for n in range(5)] + [(4, "succeeded")]
+        assert steps(world) == [(n, "in_progress") for n in range(5)] + [(5, "succeeded")]
         assert {e.data["all"] for e in world.seen if e.type == "enrolment.progress"} == {5}
         assert world.keys.taps == []
         assert world.station.presences() == ()
