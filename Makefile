@@ -48,7 +48,7 @@ check: setup-dev ## formatting, linters, types, layers, and that nothing names t
 
 bench: setup-dev ## run the benchmarks: a table, and bench/results/latest.json
 	@echo "make bench: the benchmarks" >&2
-	@$(PYTHON) bench
+	@$(PYTHON) -m bench
 
 lock: ## compile the lock files anew from pyproject.toml (needs uv)
 	@echo "make lock: locks/*.txt" >&2
