@@ -75,14 +75,21 @@ class PcscSource:
     def stop(self) -> None:
         """Stop watching, within 2 s; no event comes afterwards."""
         self._stopping.set()
-        context = self._context
-        if context is not None:
-            context.cancel()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(STOP_LIMIT_S)
+        limit = time.monotonic() + STOP_LIMIT_S
+        for thread in (self._cut_short(), self._thread):
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(max(0.0, limit - time.monotonic()))
         if not self._thread.is_alive():
             # A pcscd that holds the thread up would hold up the release of contexts as well.
             self._manager.close()
+
+    def _cut_short(self) -> threading.Thread:
+        """Cancel the wait, in a thread of its own: a pcscd that hangs holds up SCardCancel too."""
+        context = self._context
+        cancel = context.cancel if context is not None else lambda: None
+        thread = threading.Thread(target=cancel, name="pcsc-cancel", daemon=True)
+        thread.start()
+        return thread
 
     def connect(self, reader: str) -> CardConnection:
         """Connect to the card in a reader. Raises as `CardConnection.transmit` does."""
