@@ -25,6 +25,7 @@ from cardd.lifecycle import (
 )
 from cardd.presence.workstation import Workstation
 from cardd.readers.ports import ReaderSource
+from cardd.readers.trace import TracedSource
 from cardd.readers.virtual import VirtualSource
 
 WORKSTATION_STOP_S = 4.0
@@ -52,7 +53,7 @@ async def _run(config: Config) -> None:
     stop = stop_on_signals(asyncio.get_running_loop())
     async with Lifecycle() as lifecycle:
         keys = lifecycle.enter_blocking("key service", open_key_service(config, clock))
-        sources = lifecycle.enter_blocking("readers", _sources(config.readers))
+        sources = lifecycle.enter_blocking("readers", _sources(config))
         workstation = Workstation(
             service=keys,
             sources=sources,
@@ -80,8 +81,12 @@ async def _run(config: Config) -> None:
 
 
 @contextmanager
-def _sources(settings: ReaderSettings) -> Iterator[tuple[ReaderSource, ...]]:
-    """Make the configured sources of readers; the addresses of virtual ones are taken at once."""
+def _sources(config: Config) -> Iterator[tuple[ReaderSource, ...]]:
+    """Make the configured sources of readers; the addresses of virtual ones are taken at once.
+
+    At debug level each exchange with a card is logged, without its data.
+    """
+    settings = config.readers
     virtual = [
         VirtualSource(reader.name, reader.listen, answer_timeout_s=settings.answer_timeout_s)
         for reader in settings.virtual
@@ -90,7 +95,9 @@ def _sources(settings: ReaderSettings) -> Iterator[tuple[ReaderSource, ...]]:
         for source in virtual:
             source.open()
             stack.callback(source.stop)
-        yield (*_pcsc(settings), *virtual)
+        sources = (*_pcsc(settings), *virtual)
+        traced = config.logs.level == "debug"
+        yield tuple(TracedSource(source) for source in sources) if traced else sources
 
 
 def _pcsc(settings: ReaderSettings) -> tuple[ReaderSource, ...]:

@@ -137,12 +137,10 @@ class Presences:
         return presence
 
     def _replace(self, old: _Presence, new: _Presence) -> None:
-        """End what was open at the reader: in silence for the same person, who just goes on."""
-        if old.outcome.holder.id == new.outcome.holder.id:
-            self._forget(old)
-            self._end_at_kms(old.sid, "replaced")
-        else:
-            self.end(old.sid, "switched")
+        """End what was open at the reader, at the KMS too; the event that follows names it."""
+        same = old.outcome.holder.id == new.outcome.holder.id
+        self._forget(old)
+        self._end_at_kms(old.sid, "replaced" if same else "switched")
 
     def _end(self, presence: _Presence, reason: str) -> None:
         self._forget(presence)

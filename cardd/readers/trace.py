@@ -1,4 +1,4 @@
-"""A connection that logs what passes, without its data."""
+"""A source of readers whose connections log what passes, without its data."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -7,6 +7,35 @@ import structlog
 
 from cardd.errors import CardError
 from cardd.iso7816.connection import CardConnection
+from cardd.readers.ports import Listener, ReaderSource
+
+
+class TracedSource:
+    """Another source, whose connections are traced."""
+
+    def __init__(self, source: ReaderSource) -> None:
+        self._source = source
+
+    @property
+    def name(self) -> str:
+        """Name the source in events and health."""
+        return self._source.name
+
+    def start(self, listener: Listener) -> None:
+        """Start watching."""
+        self._source.start(listener)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._source.stop()
+
+    def connect(self, reader: str) -> CardConnection:
+        """Connect to the card in a reader, and trace what passes."""
+        return TracedConnection(self._source.connect(reader), reader=reader)
+
+    def heartbeat(self) -> float:
+        """Return the `time.monotonic()` of the last turn of the watching loop."""
+        return self._source.heartbeat()
 
 
 class TracedConnection:

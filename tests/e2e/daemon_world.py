@@ -41,9 +41,11 @@ class Desk(World):
 
 
 @contextmanager
-def desk(pcscd: PrivatePcscd | None = None) -> Iterator[Desk]:
+def desk(pcscd: PrivatePcscd | None = None, level: str = "debug") -> Iterator[Desk]:
     """Run a daemon as long as the block: on this pcscd, else on the built-in reader."""
     with Desk(light=pcscd is None, pcscd=pcscd) as made:
+        with made.configuration.open("a") as file:
+            file.write(f'level = "{level}"\n')
         made.run("cardd-kms", "init", "--config", made.configuration)
         made.start_daemon()
         made.admin = AdminClient(made.folder / "admin.sock", language="en")

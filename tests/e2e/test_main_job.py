@@ -1,5 +1,6 @@
 """The main job on a real PC/SC stack and on the built-in reader: encode, tap, assert, revoke."""
 
+import base64
 import json
 import subprocess
 from collections.abc import Iterator
@@ -159,3 +160,21 @@ def test_curl_alone_sees_the_tap_and_gets_an_assertion(desk: Desk) -> None:
         timeout=30,
     )
     assert verified(desk, json.loads(asked.stdout)["assertion"], NONCE)["sub"] == holder
+
+
+def test_no_key_and_no_uid_reaches_the_log_even_at_debug_level(desk: Desk) -> None:
+    badge, _ = enrolled(desk)
+    with desk.admin.events(timeout_s=EVENT_S) as events:
+        with insert(badge, desk.address):
+            wait_for(events, "tap", outcome="succeeded")
+        wait_for(events, "card.removed")
+    state = badge.to_json()
+    secrets = [state["master"]["value"], state["uid"]]
+    secrets += [key["value"] for key in state["applications"][0]["keys"]]
+    assert len(secrets) == 4
+    log = desk.daemon_log().lower()
+    assert "apdu" in log, "each exchange is traced"
+    for secret in secrets:
+        raw = bytes.fromhex(secret)
+        for form in (secret, raw.hex(" "), base64.b64encode(raw).decode().rstrip("=")):
+            assert form.lower() not in log

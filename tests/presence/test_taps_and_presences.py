@@ -136,17 +136,17 @@ async def test_the_same_person_again_goes_on_with_a_new_sid() -> None:
 
 
 @limited
-async def test_another_person_ends_the_presence_and_switches() -> None:
+async def test_another_person_switches_the_presence_in_one_event() -> None:
     async with World().running() as world:
         await world.tap()
         world.source.insert("one", Card(uid=OTHER_UID))
-        ended = await world.until("presence.ended")
         switched = await world.until("presence.switched")
-        assert (ended.data, ended.identity["sid"]) == ({"reason": "switched"}, "sid-1")
+        assert switched.identity["from"]["sid"] == "sid-1"
         assert switched.identity["from"]["holder"]["id"] == "alice"
         assert switched.identity["to"]["sid"] == "sid-2"
         await world.errands_done()
         assert world.keys.ended == {"sid-1": "switched"}
+        assert not [event for event in world.seen if event.type == "presence.ended"]
 
 
 @limited
