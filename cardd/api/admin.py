@@ -14,6 +14,12 @@ async def add_holder(call: Call) -> Reply:
     return Reply(await call.backing.workstation.run_kms(partial(keys.add_holder, call.body)), 201)
 
 
+async def get_holder(call: Call) -> Reply:
+    """Show a person, named by id or staff number."""
+    find = partial(call.backing.keys.holder, call.path("holder"))
+    return Reply(await call.backing.workstation.run_kms(find))
+
+
 async def get_holders(call: Call) -> Reply:
     """List people."""
     keys = call.backing.keys
@@ -34,8 +40,11 @@ async def revoke_badge(call: Call) -> Reply:
 
 
 async def start_enrolment(call: Call) -> Reply:
-    """Prepare or encode a badge."""
+    """Prepare or encode a badge; whoever is to hold it must be known before one is asked for."""
     request: EnrolmentRequest = call.body
+    if request.holder is not None:
+        find = partial(call.backing.keys.holder, request.holder)
+        await call.backing.workstation.run_kms(find)
     operation = call.backing.workstation.enrol(call.owner, request)
     return await operations.begun(call, operation, 0.0)
 
@@ -68,6 +77,14 @@ ROUTES = (
         rights=ADMINISTRATORS,
         query=Page,
         answers={200: HolderList},
+    ),
+    Route(
+        method="GET",
+        path="/v1/holders/{holder}",
+        summary="A person, named by id or staff number",
+        handler=get_holder,
+        rights=ADMINISTRATORS,
+        answers={200: HolderView},
     ),
     Route(
         method="GET",

@@ -64,6 +64,9 @@ class KeyService(Protocol):
     def add_holder(self, holder: m.NewHolder) -> m.HolderView:
         """Register a person; `conflict` where the staff number is taken."""
 
+    def holder(self, name: str) -> m.HolderView:
+        """Find a person by id or staff number; `not_found` where there is none."""
+
     def holders(self, page: m.Page) -> m.HolderList:
         """List people, by staff number."""
 

@@ -12,6 +12,7 @@ from cardd.kms.handles import Running
 from cardd.kms.ports import Client, KeyService, Right
 from cardd.kms.procedures.encode import ENCODE_STEPS, PREPARE_STEPS
 from cardd.kms.rights import require
+from cardd.kms.views import holder_view
 
 
 class Kms:
@@ -66,6 +67,10 @@ class _Face:
     def add_holder(self, holder: m.NewHolder) -> m.HolderView:
         require(self._client, Right.PEOPLE)
         return administration.add_holder(self._core, self._client, holder)
+
+    def holder(self, name: str) -> m.HolderView:
+        require(self._client, Right.PEOPLE)
+        return holder_view(administration.find_holder(self._core, name))
 
     def holders(self, page: m.Page) -> m.HolderList:
         require(self._client, Right.PEOPLE)

@@ -62,6 +62,7 @@ def test_every_route_answers_as_the_document_says(fresh: World) -> None:
         api.ask("GET", path)
     person = api.ask("POST", "/v1/holders", {"staff_number": "A1", "given_name": "Ana"}).json
     api.ask("GET", "/v1/holders?limit=1")
+    api.ask("GET", f"/v1/holders/{person['id']}")
     order = {"action": "encode", "holder": person["id"], "reader": READER}
     fresh.desk.put(VirtualDesfire.factory("ev2"))
     badge = fresh.desk.badge

@@ -180,6 +180,14 @@ def test_an_encoding_is_driven_over_the_admin_socket(fresh: World) -> None:
     assert ended["result"]["holder"]["staff_number"] == "A1"
 
 
+def test_an_encoding_for_nobody_is_refused_before_a_badge_is_asked_for(fresh: World) -> None:
+    fresh.ask("POST", "/v1/holders", {"staff_number": "A1"}, admin=True)
+    order = {"action": "encode", "holder": "A2", "reader": READER}
+    refused = fresh.ask("POST", "/v1/enrolments", order, admin=True)
+    assert (refused.status, refused.json["code"]) == (404, "not_found")
+    assert fresh.ask("GET", "/v1/holders/A1", admin=True).json["staff_number"] == "A1"
+
+
 WHO = """
 client = Client(sys.argv[1])
 codes = []
