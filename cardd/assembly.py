@@ -1,6 +1,7 @@
 """Opens or creates a key service as the configuration says: masters, registry, audit, signer."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from cardd.errors import StartCode, StartError
 from cardd.kms.audit import open_audit
 from cardd.kms.badge_keys import KeySource
 from cardd.kms.core import Core
+from cardd.kms.files import open_regular
 from cardd.kms.handles import Handles
 from cardd.kms.masters import keystore
 from cardd.kms.masters.slots import CredentialFile, Passphrase, Slot
@@ -23,6 +25,8 @@ from cardd.kms.signer import EcdsaSigner
 from cardd.secret import Secret
 from cardd.store.opening import create_registry, open_registry
 from cardd.store.sealing import MastersSealer
+
+PASSPHRASE_BYTES = 1024
 
 EMBEDDED_RIGHTS = frozenset(Right)
 """Inside cardd, the daemon's own access rules come before these."""
@@ -106,7 +110,14 @@ def _slot(config: Config) -> Slot:
 
 def _first_line(path: Path) -> bytes:
     try:
-        return path.read_bytes().split(b"\n", 1)[0]
+        with open_regular(path) as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise StartError(
+                    StartCode.KEYSTORE_PERMISSIONS,
+                    f"the passphrase file {path} is open to others: make it 0600, and consider the "
+                    "passphrase known",
+                )
+            return file.readline(PASSPHRASE_BYTES).rstrip(b"\n")
     except OSError as error:
         raise StartError(
             StartCode.KEYSTORE_PASSPHRASE, f"the passphrase file {path} cannot be read: {error}"

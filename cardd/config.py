@@ -227,6 +227,12 @@ def _check(config: Config, origin: str) -> None:
         refuse('kms.urls: only ["embedded:"] is built yet')
     if config.kms.credential_file and config.kms.passphrase_file:
         refuse("kms has a credential_file and a passphrase_file; give one")
+    exposed = [r.name for r in config.readers.virtual if r.listen.startswith("tcp:")]
+    if exposed and not config.development:
+        refuse(
+            f"the virtual reader {exposed[0]} listens on tcp:, where any local user may connect a "
+            "card; use unix:PATH, or set development = true"
+        )
     names = [reader.name for reader in config.readers.virtual]
     if len(set(names)) != len(names):
         refuse("two virtual readers have the same name")

@@ -15,6 +15,7 @@ from cardd.assembly import open_key_service
 from cardd.clock import SystemClock
 from cardd.config import Config
 from cardd.config import Readers as ReaderSettings
+from cardd.errors import StartCode, StartError
 from cardd.lifecycle import (
     Lifecycle,
     Notifier,
@@ -27,6 +28,9 @@ from cardd.presence.workstation import Workstation
 from cardd.readers.ports import ReaderSource
 from cardd.readers.trace import TracedSource
 from cardd.readers.virtual import VirtualSource
+
+AGENTS_SOCKET = "cardd"
+ADMIN_SOCKET = "cardd-admin"
 
 WORKSTATION_STOP_S = 4.0
 
@@ -48,7 +52,7 @@ def run(config: Config) -> None:
 
 async def _run(config: Config) -> None:
     notifier = Notifier.from_environment()
-    sockets = inherited_sockets()
+    sockets = _inherited()
     clock = SystemClock()
     stop = stop_on_signals(asyncio.get_running_loop())
     async with Lifecycle() as lifecycle:
@@ -71,13 +75,25 @@ async def _run(config: Config) -> None:
             version=__version__,
             development=config.development,
         )
-        inherited = Inherited(agents=sockets.get("cardd"), admin=sockets.get("cardd-admin"))
-        await lifecycle.enter("sockets", serve(backing, config.access, config.sockets, inherited))
+        await lifecycle.enter("sockets", serve(backing, config.access, config.sockets, sockets))
         notifier.ready()
         _log.info("daemon.ready", socket=str(config.sockets.path), version=__version__)
         await _until_stopped(stop, notifier, sources)
         notifier.stopping()
         _log.info("daemon.stopping")
+
+
+def _inherited() -> Inherited:
+    """Take the sockets that the service manager opened; refuse one of another name."""
+    sockets = inherited_sockets()
+    unknown = sockets.keys() - {AGENTS_SOCKET, ADMIN_SOCKET}
+    if unknown:
+        raise StartError(
+            StartCode.SOCKET_UNAVAILABLE,
+            f"the service manager passed the socket {', '.join(sorted(unknown))}; the units need "
+            f"FileDescriptorName={AGENTS_SOCKET} and FileDescriptorName={ADMIN_SOCKET}",
+        )
+    return Inherited(agents=sockets.get(AGENTS_SOCKET), admin=sockets.get(ADMIN_SOCKET))
 
 
 @contextmanager

@@ -137,10 +137,6 @@ class Notifier:
         """Say that the service lives."""
         self._send("WATCHDOG=1")
 
-    def status(self, text: str) -> None:
-        """Show a sentence in the state of the unit."""
-        self._send("STATUS=" + text.replace("\n", " "))
-
     def _send(self, state: str) -> None:
         if self._address is None:
             return

@@ -7,7 +7,6 @@ process alive.
 import asyncio
 import queue
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -25,7 +24,6 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -60,11 +58,6 @@ class Worker:
         self.submit(job)
         return await future
 
-    def busy_for(self) -> float:
-        """Return for how many seconds the present job has run; 0.0 where there is none."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
-
     def stop(self, timeout_s: float) -> bool:
         """Ask the thread to end after the jobs queued so far; tell whether it did in time."""
         self._jobs.put(None)
@@ -74,10 +67,7 @@ class Worker:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._busy_since = time.monotonic()
             try:
                 job()
             except Exception:  # noqa: BLE001 - the thread must live on
                 _log.exception("worker.job_failed", worker=self.name)
-            finally:
-                self._busy_since = None

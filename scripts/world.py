@@ -281,4 +281,6 @@ def as_root_where_possible(arguments: Sequence[str]) -> None:
     if os.geteuid() == 0 or shutil.which("sudo") is None:
         return
     if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
-        os.execvp("sudo", ["sudo", "-n", sys.executable, *arguments])  # noqa: S606 - the same program
+        # Without byte code: root's would be in the way of this user's `make clean`.
+        program = ["sudo", "-n", sys.executable, "-B", *arguments]
+        os.execvp("sudo", program)  # noqa: S606 - the same program

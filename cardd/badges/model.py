@@ -12,6 +12,11 @@ class Scheme(StrEnum):
     EV1_AES = "ev1-aes"
     EV2_AES = "ev2-aes"
 
+    def meets(self, minimum: "Scheme") -> bool:
+        """Tell whether this scheme is as strong as a minimum, or stronger."""
+        weakest_first = tuple(Scheme)
+        return weakest_first.index(self) >= weakest_first.index(minimum)
+
 
 class Picc(StrEnum):
     """Whose the PICC master key is."""

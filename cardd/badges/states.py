@@ -8,7 +8,7 @@ from cardd.errors import Code, Refused
 class BadgeState(StrEnum):
     """Where a badge is in its life."""
 
-    BLANK = "blank"  # prepared: its PICC has a transport key
+    BLANK = "blank"  # prepared, or its encoding is under way
     STOCK = "stock"  # encoded, no holder
     ASSIGNED = "assigned"  # has a holder, not handed over
     ACTIVE = "active"
@@ -51,6 +51,7 @@ class SuspensionReason(StrEnum):
 _S, _E = BadgeState, BadgeEvent
 _NEXT = {
     (_S.BLANK, _E.ENCODE): _S.STOCK,
+    (_S.BLANK, _E.REVOKE): _S.REVOKED,
     (_S.WIPED, _E.ENCODE): _S.STOCK,
     (_S.STOCK, _E.ASSIGN): _S.ASSIGNED,
     (_S.STOCK, _E.REVOKE): _S.REVOKED,

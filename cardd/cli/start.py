@@ -4,17 +4,30 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cardd.errors import CarddError
+from cardd.errors import CarddError, StartCode
 
-# sysexits.h: something in the configuration is wrong. systemd can be told not to retry it.
+# sysexits.h. What is wrong stays wrong until somebody mends it: systemd need not try again.
 EX_CONFIG = 78
+
+# sysexits.h. It may be right at the next try.
+EX_TEMPFAIL = 75
+
+_PASSING = frozenset(
+    {
+        StartCode.AUDIT_UNAVAILABLE,
+        StartCode.KEYSTORE_UNAVAILABLE,
+        StartCode.REGISTRY_UNAVAILABLE,
+        StartCode.SOCKET_IN_USE,
+        StartCode.SOCKET_UNAVAILABLE,
+    }
+)
 
 
 @contextmanager
 def reporting_start_errors(program: str) -> Iterator[None]:
-    """End the process with `PROGRAM: CODE: message` on standard error and status 78."""
+    """End the process with `PROGRAM: CODE: message` on standard error and status 78 or 75."""
     try:
         yield
     except CarddError as error:
         print(f"{program}: {error.code}: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(EX_CONFIG)
+        sys.exit(EX_TEMPFAIL if error.code in _PASSING else EX_CONFIG)

@@ -6,6 +6,8 @@ cut off its end, which a later checkpoint elsewhere must show.
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +37,7 @@ class AuditFile:
         self._lock = threading.Lock()
         self._written = threading.Event()
         self._stopping = threading.Event()
+        self._failing = False
         self._syncer = threading.Thread(target=self._sync_groups, name="audit-sync", daemon=True)
         self._syncer.start()
 
@@ -47,16 +50,24 @@ class AuditFile:
         """
         with self._lock:
             line, head = audit_lines.write(self._head, self._clock.now(), event, facts)
-            try:
+            self._failing = True
+            with _explained():
                 self._file.append(line, durable=durable)
-            except OSError as error:
-                raise KmsUnavailable(
-                    f"the audit cannot be written: {error.strerror}; nothing is done without it: "
-                    "check the disk"
-                ) from error
+            self._failing = False
             self._head = head
         if not durable:
             self._written.set()
+
+    def ping(self) -> None:
+        """Raise KmsUnavailable where the next line could not be written.
+
+        After a failure it tries: a line `audit.resumed` says that it goes on.
+        """
+        if self._failing:
+            self.record("audit.resumed", durable=True)
+            return
+        with self._lock, _explained():
+            self._file.require_untouched()
 
     def close(self) -> None:
         """Sync what is left and let the file go. Raises OSError where the last sync fails."""
@@ -95,6 +106,17 @@ class AuditFile:
                 self._written.set()
             else:
                 failing = False
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise KmsUnavailable(
+            f"the audit cannot be written: {error.strerror}; nothing is done without it: "
+            "check the disk"
+        ) from error
 
 
 def open_audit(path: Path, clock: Clock) -> AuditFile:

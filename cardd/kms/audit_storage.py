@@ -58,7 +58,7 @@ class LineFile:
         replaced or removed the file; the line is then not in it.
         """
         self._restore()
-        self._require_untouched()
+        self.require_untouched()
         self._overhang = True
         try:
             self._write(line, self._size)
@@ -103,7 +103,8 @@ class LineFile:
             self._sync_failed = False
             self._unsynced.clear()
 
-    def _require_untouched(self) -> None:
+    def require_untouched(self) -> None:
+        """Raise KmsUnavailable where another program changed the file; OSError where it is gone."""
         found = self._path.stat()
         if (found.st_dev, found.st_ino) != self._identity or found.st_size != self._size:
             raise KmsUnavailable(
@@ -142,7 +143,9 @@ def open_alone(path: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):
-            raise _unavailable(path, "another process writes it; each needs its own") from None
+            raise _unavailable(
+                path, "another cardd runs with this configuration; stop that one first"
+            ) from None
         raise _unavailable(path, f"{error.strerror}; check kms.audit") from error
     return descriptor
 

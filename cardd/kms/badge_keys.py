@@ -16,7 +16,10 @@ from cardd.kms.ports import Masters, Purpose
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """Derives the keys of badges from the masters, as the site's configuration says (AN10922)."""
+    """Derives the keys of badges from the masters, as the site's configuration says (AN10922).
+
+    One generation names the masters of a badge's three purposes: they rotate together.
+    """
 
     masters: Masters
     settings: BadgeSettings

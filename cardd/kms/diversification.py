@@ -6,11 +6,11 @@ only where that is 17 to 32 bytes, so M has at least 16: a master that may only 
 
 from typing import Literal
 
+from cardd.desfire.applications import PICC_AID
 from cardd.errors import Code, Refused
 from cardd.kms.ports import Masters, Purpose
 from cardd.secret import Secret
 
-PICC_AID = 0x000000
 MINIMUM_INPUT = 16
 MAXIMUM_INPUT = 28
 
@@ -52,7 +52,7 @@ def diversify(masters: Masters, purpose: Purpose, generation: int, m: bytes) -> 
         )
     if purpose is Purpose.REGISTRY:
         raise ValueError("the registry master is never diversified")
-    if (m[7:10] == bytes(3)) is not (purpose in _OF_THE_PICC):
+    if (m[7:10] == PICC_AID.to_bytes(3)) is not (purpose in _OF_THE_PICC):
         raise ValueError(f"the AID in the diversification input does not fit a {purpose} key")
     return Secret(masters.mac(purpose, generation, _AES128_CONSTANT + m))
 

@@ -29,20 +29,29 @@ class Run:
     """One run of an encoding: the badge's row and its journal, stored at the first commit point.
 
     Before that the card was only asked, and a refused blank leaves nothing behind. A second
-    station's step makes the next commit of this run fail.
+    station's step makes the next commit of this run fail, and its end.
     """
 
-    def __init__(self, core: Core, badge: Badge, journal: Journal, *, resumed: bool) -> None:
+    def __init__(
+        self, core: Core, badge: Badge, journal: Journal, *, resumed: bool, replaces: Journal | None
+    ) -> None:
         self._core = core
         self._journal = journal
+        self._replaces = replaces
         self._stored = resumed
         self.badge = badge
+
+    @property
+    def exposed(self) -> bool:
+        """Whether the badge started from a public key."""
+        return self._journal.procedure == _FACTORY
 
     def commit(self, step: str) -> None:
         """Store that a step is about to be done; Refused (`conflict`) where another run went on."""
         registry = self._core.registry
         with registry.atomically():
             if not self._stored:
+                self._require_journal(self._replaces)
                 self._store_badge(self.badge)
                 registry.drop_journal(self.badge.uid)
                 self._stored = True
@@ -53,9 +62,20 @@ class Run:
     def finish(self, badge: Badge, event: str, **facts: str | bool | None) -> None:
         """Record the end, store the badge as it is now, and forget the journal, in one act."""
         with self._core.registry.atomically():
-            self._core.audit.record(event, durable=True, badge=badge.id, **facts)
+            self._require_journal(self._journal if self._stored else self._replaces)
+            self._core.audit.record(
+                event, durable=True, badge=badge.id, state=badge.state.value, **facts
+            )
             self._store_badge(badge)
             self._core.registry.drop_journal(badge.uid)
+
+    def _require_journal(self, expected: Journal | None) -> None:
+        """Refuse (`conflict`) to go on where the journal is not as this run left or found it."""
+        found = self._core.registry.journal(self.badge.uid)
+        if found != expected:
+            raise Refused(
+                Code.CONFLICT, "this badge is being encoded elsewhere; present it again there"
+            )
 
     def _store_badge(self, badge: Badge) -> None:
         registry = self._core.registry
@@ -72,29 +92,39 @@ Begun = tuple[Driven[m.Outcome], Run]
 def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
     """Return the procedure that gives a blank its transport key."""
     require(client, Right.PREPARE)
-    badge = core.registry.badge_by_uid(request.uid) or _new_badge(core, request.uid)
-    badge = _with_transport(core, _still_blank(badge))
-    run = Run(core, badge, _new_journal(core, client, badge, _PREPARE), resumed=False)
+    known = core.registry.badge_by_uid(request.uid)
+    badge = _with_transport(core, _still_blank(known or _new_badge(core, request.uid)))
+    journal = core.registry.journal(request.uid)
+    if journal is not None and journal.procedure != _PREPARE:
+        raise Refused(
+            Code.CONFLICT, "the encoding of this badge has begun; go on with it, it needs no other"
+        )
+    # A prepared blank has its transport key, and no other card with its UID is given that again.
+    fresh = known is None or known.transport_generation is None or journal is not None
+    start = (PiccKey.TRANSPORT, PiccKey.FACTORY) if fresh else (PiccKey.TRANSPORT,)
+    new = _new_journal(core, client, badge, _PREPARE)
+    run = Run(core, badge, new, resumed=False, replaces=journal)
     core.audit.record("prepare.begun", durable=True, client=client.name, badge=badge.id)
-    return _prepare(core, client, run), run
+    return _prepare(core, client, run, start), run
 
 
-def _prepare(core: Core, client: Client, run: Run) -> Driven[m.Outcome]:
+def _prepare(core: Core, client: Client, run: Run, start: tuple[PiccKey, ...]) -> Driven[m.Outcome]:
     transport = core.keys.derive(Purpose.TRANSPORT, run.badge)
-    yield from guarded(card.prepare(run.badge, transport, _minimum(core)))
-    run.finish(run.badge, "prepare.done", client=client.name)
+    found = yield from guarded(card.prepare(run.badge, transport, _minimum(core), start))
+    run.finish(run.badge, "prepare.done", client=client.name, found=found.value)
     return m.Prepared(badge=run.badge.id)
 
 
 def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
     """Return the procedure that encodes a badge, or goes on where an earlier run was cut."""
     require(client, Right.ENCODE)
-    if core.config.enrolment.blanks == "factory":
-        require(client, Right.ENCODE_FACTORY)
     holder = None if request.holder is None else _new_owner(core, request.holder)
     badge = _still_blank(_blank(core, request.uid))
     journal = core.registry.journal(request.uid)
+    found = journal
     start = _start(core, badge, journal)
+    if PiccKey.FACTORY in start:
+        require(client, Right.ENCODE_FACTORY)
     resumed = journal is not None and journal.procedure != _PREPARE
     if journal is None or not resumed:
         badge = _with_transport(core, _dated(core, badge))
@@ -103,34 +133,28 @@ def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
     core.audit.record(
         "encode.begun", durable=True, client=client.name, badge=badge.id, resumed=resumed
     )
-    run = Run(core, badge, journal, resumed=resumed)
+    run = Run(core, badge, journal, resumed=resumed, replaces=found)
     plan = Plan(badge, _keys(core, badge, journal), start, resumed, _minimum(core))
-    exposed = journal.procedure == _FACTORY
-    return _encode(client, run, plan, holder, exposed), run
+    return _encode(core, client, run, plan, holder), run
 
 
 def _encode(
-    client: Client, run: Run, plan: Plan, holder: Holder | None, exposed: bool
+    core: Core, client: Client, run: Run, plan: Plan, holder: Holder | None
 ) -> Driven[m.Outcome]:
     scheme = yield from guarded(card.encode(plan))
-    state = following(run.badge.state, BadgeEvent.ENCODE)
-    if holder is not None:
-        state = following(following(state, BadgeEvent.ASSIGN), BadgeEvent.HAND_OVER)
-    badge = dataclasses.replace(
-        run.badge,
-        scheme=scheme,
-        state=state,
-        transport_generation=None,
-        holder_id=None if holder is None else holder.id,
-    )
-    run.finish(
-        badge,
-        "encode.done",
-        client=client.name,
-        holder=badge.holder_id,
-        scheme=scheme.value,
-        exposed=exposed,
-    )
+    with core.registry.atomically():
+        holder, refusal = _still_entitled(core, holder)
+        badge = _encoded(run.badge, scheme, holder)
+        run.finish(
+            badge,
+            "encode.done",
+            client=client.name,
+            holder=badge.holder_id,
+            scheme=scheme.value,
+            exposed=run.exposed,
+        )
+    if refusal is not None:
+        raise refusal  # the badge is encoded, and in stock
     assert badge.expires_at is not None
     return m.Encoded(
         badge=badge.id,
@@ -139,7 +163,30 @@ def _encode(
         scheme=scheme,
         generation=badge.generation,
         expires_at=badge.expires_at,
-        exposed=exposed,
+        exposed=run.exposed,
+    )
+
+
+def _still_entitled(core: Core, holder: Holder | None) -> tuple[Holder | None, Refused | None]:
+    """Look again at who is to get the badge: an encoding takes a while, and others go on."""
+    if holder is None:
+        return None, None
+    try:
+        return _new_owner(core, holder.id), None
+    except Refused as refusal:
+        return None, refusal
+
+
+def _encoded(badge: Badge, scheme: Scheme, holder: Holder | None) -> Badge:
+    state = following(badge.state, BadgeEvent.ENCODE)
+    if holder is not None:
+        state = following(following(state, BadgeEvent.ASSIGN), BadgeEvent.HAND_OVER)
+    return dataclasses.replace(
+        badge,
+        scheme=scheme,
+        state=state,
+        transport_generation=None,
+        holder_id=None if holder is None else holder.id,
     )
 
 
@@ -214,16 +261,20 @@ def _keys(core: Core, badge: Badge, journal: Journal) -> Keys:
 
 
 def _start(core: Core, badge: Badge, journal: Journal | None) -> tuple[PiccKey, ...]:
-    """Return the keys the PICC may answer to, likeliest first."""
+    """Return the keys that the PICC may answer to, likeliest first.
+
+    The journal's step tells which are left: a card that goes back behind it is another card.
+    """
     if journal is None:
         return (PiccKey.FACTORY,) if badge.transport_generation is None else (PiccKey.TRANSPORT,)
-    if journal.procedure == _FACTORY:
-        return (PiccKey.TRANSPORT, PiccKey.OWN, PiccKey.FACTORY)
-    if journal.procedure == _TRANSPORT:
-        return (PiccKey.TRANSPORT, PiccKey.OWN)
-    if core.config.enrolment.blanks == "factory":
+    if journal.procedure == _PREPARE:
+        factory = core.config.enrolment.blanks == "factory"
+        return (PiccKey.TRANSPORT, PiccKey.FACTORY) if factory else (PiccKey.TRANSPORT,)
+    if journal.step in card.BEFORE_TRANSPORT_KEY and journal.procedure == _FACTORY:
         return (PiccKey.TRANSPORT, PiccKey.FACTORY)
-    return (PiccKey.TRANSPORT,)
+    if journal.step in card.BEFORE_OWN_KEY:
+        return (PiccKey.TRANSPORT,)
+    return (PiccKey.TRANSPORT, PiccKey.OWN) if journal.step == "picc-key" else (PiccKey.OWN,)
 
 
 def _dated(core: Core, badge: Badge) -> Badge:

@@ -19,13 +19,16 @@ MAXIMUM_PER_CLIENT = 64
 class Running:
     """One procedure under way. `expected` is how many answers its last step asked for.
 
-    `commit` stores a commit point; `steps` are those that there are.
+    `commit` stores a commit point; `steps` are those that there are. `name` and `uid` say in the
+    audit what was refused.
     """
 
     client: str
     procedure: Driven[Outcome]
     commit: Callable[[str], None]
     steps: tuple[str, ...] = ()
+    name: str = ""
+    uid: bytes = b""
     deadline: float = 0.0
     expected: int = 0
     step: str | None = None

@@ -108,10 +108,20 @@ class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
 Outcome = Authenticated | Prepared | Encoded
 
 
+# No blanks but single ones inside, no control characters; nothing that looks like a holder's id.
+StaffNumber = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=64,
+        pattern=r"^(?![0-9a-f]{32}$)[^\s\u0000-\u001f\u007f]+( [^\s\u0000-\u001f\u007f]+)*$(?!\n)",
+    ),
+]
+
+
 class NewHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A person to be registered."""
 
-    staff_number: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    staff_number: StaffNumber
     given_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     family_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     accounts: dict[str, str] = {}

@@ -128,6 +128,9 @@ class Audit(Protocol):
     def record(self, event: str, *, durable: bool = False, **facts: Any) -> None:
         """Append a line; `durable` syncs it first. Raises KmsUnavailable where it cannot."""
 
+    def ping(self) -> None:
+        """Raise KmsUnavailable where the last line could not be written, or the next cannot."""
+
 
 @dataclass(frozen=True, slots=True)
 class Journal:

@@ -1,6 +1,7 @@
 """The key service: each verb, its rights, and the audit of what it refuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cardd.errors import KmsUnavailable, Refused
@@ -34,39 +35,36 @@ class _Face:
         self._client = client
 
     def begin(self, procedure: m.Procedure) -> m.Step:
-        try:
+        with self._auditing(type(procedure).__name__, uid=procedure.uid):
             step = self._advance(self._open(procedure), ())
-        except Refused as refusal:
-            self._audit_refusal(refusal, procedure=type(procedure).__name__, uid=procedure.uid)
-            raise
         if not isinstance(step, m.Step):
             raise KmsUnavailable("a procedure ended before it asked the card anything")
         return step
 
     def next(self, handle: str, answers: Answers) -> m.Step | m.Outcome:
         running = self._core.handles.take(self._client.name, handle)
-        try:
+        with self._auditing(running.name, uid=running.uid, step=running.step):
             running.check(answers)
             return self._advance(running, answers)
-        except Refused as refusal:
-            self._audit_refusal(refusal, step=running.step)
-            raise
 
     def abort(self, handle: str) -> None:
         self._core.handles.abort(self._client.name, handle)
 
     def assertions(self, sid: str, requests: tuple[m.AssertionRequest, ...]) -> tuple[str, ...]:
-        return presences.assertions(self._core, self._client, sid, requests)
+        with self._auditing("Assertions", sid=sid):
+            return presences.assertions(self._core, self._client, sid, requests)
 
     def end_presence(self, sid: str, reason: str) -> None:
-        presences.end_presence(self._core, self._client, sid, reason)
+        with self._auditing("EndPresence", sid=sid):
+            presences.end_presence(self._core, self._client, sid, reason)
 
     def watch(self, listener: Callable[[m.Notice], None]) -> Callable[[], None]:
         return self._core.notices.watch(listener)
 
     def add_holder(self, holder: m.NewHolder) -> m.HolderView:
-        require(self._client, Right.PEOPLE)
-        return administration.add_holder(self._core, self._client, holder)
+        with self._auditing("AddHolder"):
+            require(self._client, Right.PEOPLE)
+            return administration.add_holder(self._core, self._client, holder)
 
     def holder(self, name: str) -> m.HolderView:
         require(self._client, Right.PEOPLE)
@@ -81,8 +79,9 @@ class _Face:
         return administration.badges(self._core, page)
 
     def revoke_badge(self, badge: str, reason: str) -> m.BadgeView:
-        require(self._client, Right.REVOKE)
-        return administration.revoke_badge(self._core, self._client, badge, reason)
+        with self._auditing("RevokeBadge"):
+            require(self._client, Right.REVOKE)
+            return administration.revoke_badge(self._core, self._client, badge, reason)
 
     def jwks(self) -> dict[str, Any]:
         return self._core.signer.jwks()
@@ -90,21 +89,26 @@ class _Face:
     def health(self) -> m.Health:
         try:
             self._core.registry.ping()
+            self._core.audit.ping()
         except KmsUnavailable as error:
             return m.Health(available=False, why=str(error))
         return m.Health(available=True)
 
     def _open(self, procedure: m.Procedure) -> Running:
         core, client = self._core, self._client
+        commit: Callable[[str], None] = _no_commit
+        steps: tuple[str, ...] = ()
         match procedure:
             case m.Tap():
-                return Running(client.name, taps.begin(core, client, procedure), _no_commit)
+                driven = taps.begin(core, client, procedure)
             case m.Prepare():
                 driven, run = encoding.begin_prepare(core, client, procedure)
-                return Running(client.name, driven, run.commit, PREPARE_STEPS)
+                commit, steps = run.commit, PREPARE_STEPS
             case m.Encode():
                 driven, run = encoding.begin_encode(core, client, procedure)
-                return Running(client.name, driven, run.commit, ENCODE_STEPS)
+                commit, steps = run.commit, ENCODE_STEPS
+        name = type(procedure).__name__
+        return Running(client.name, driven, commit, steps, name, procedure.uid)
 
     def _advance(self, running: Running, answers: Answers) -> m.Step | m.Outcome:
         result = running.advance(answers)
@@ -112,10 +116,20 @@ class _Face:
             return result
         return m.Step(self._core.handles.keep(running), result, running.progress)
 
-    def _audit_refusal(self, refusal: Refused, **facts: Any) -> None:
-        self._core.audit.record(
-            "refused", code=refusal.code.value, client=self._client.name, **facts
-        )
+    @contextmanager
+    def _auditing(self, procedure: str, **facts: Any) -> Iterator[None]:
+        """Record what is refused inside the block, and to whom."""
+        try:
+            yield
+        except Refused as refusal:
+            self._core.audit.record(
+                "refused",
+                code=refusal.code.value,
+                client=self._client.name,
+                procedure=procedure,
+                **facts,
+            )
+            raise
 
 
 def _no_commit(step: str) -> None:

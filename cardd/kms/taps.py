@@ -2,7 +2,7 @@
 
 from cardd.assurance import levels
 from cardd.badges.admission import admit
-from cardd.badges.model import Badge, Holder
+from cardd.badges.model import Badge, Holder, Scheme
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.core import Core
@@ -61,6 +61,13 @@ def _admitted(core: Core, request: m.Tap) -> tuple[Badge, Holder]:
             "this badge is not in the registry; have it encoded at the badge desk",
         )
     badge, holder = found
+    minimum = core.config.badge.minimum_scheme
+    if not badge.scheme.meets(Scheme(minimum)):
+        raise Refused(
+            Code.CARD_NOT_SUPPORTED,
+            f"badge {badge.number} was encoded for {badge.scheme}, and the site asks for "
+            f"{minimum}; encode another one",
+        )
     admitted = admit(badge, holder, core.now())
     if request.expect_holder is not None and admitted.id != request.expect_holder:
         raise Refused(Code.WRONG_PERSON, "this badge belongs to somebody else than was asked for")

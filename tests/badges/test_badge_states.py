@@ -5,11 +5,11 @@ from cardd.errors import Code, Refused
 
 pytestmark = pytest.mark.unit
 
-# Drawn by hand from the design, section 8; "." is refused.
+# Drawn by hand from the design, section 8; "." is refused. A stolen blank can be revoked too.
 #
 #              encode     assign     hand_over  suspend    resume     revoke     wipe
 PICTURE = """
-blank          stock      .          .          .          .          .          .
+blank          stock      .          .          .          .          revoked    .
 stock          .          assigned   .          .          .          revoked    .
 assigned       .          .          active     .          .          revoked    .
 active         .          .          .          suspended  .          revoked    .

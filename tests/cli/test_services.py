@@ -184,6 +184,10 @@ def test_a_passphrase_is_asked_for_twice_and_not_shown(
     file.write_text(PASSPHRASE + "\n")
     text = without_credential.read_text()
     without_credential.write_text(text.replace("[kms]", f'[kms]\npassphrase_file = "{file}"'))
+    file.chmod(0o644)
+    open_to_others = run("cardd-kms", "jwks", "--config", without_credential)
+    assert "keystore_permissions" in open_to_others.stderr
+    file.chmod(0o600)
     assert run("cardd-kms", "jwks", "--config", without_credential).returncode == 0
 
 

@@ -84,10 +84,9 @@ def test_the_service_manager_hears_ready_watchdog_and_stopping(
         notifier = Notifier.from_environment(environment)
         notifier.ready()
         notifier.watchdog()
-        notifier.status("two readers\nREADY=1")
         notifier.stopping()
-        heard = [manager.recv(256) for _ in range(4)]
-    assert heard == [b"READY=1", b"WATCHDOG=1", b"STATUS=two readers READY=1", b"STOPPING=1"]
+        heard = [manager.recv(256) for _ in range(3)]
+    assert heard == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
     assert environment == {}
 
 

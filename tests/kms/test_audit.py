@@ -243,7 +243,7 @@ def test_two_writers_never_share_a_file(path: Path) -> None:
         result = subprocess.run(
             [sys.executable, "-c", other, str(path)], capture_output=True, check=False, timeout=30
         )
-        assert b"another process writes it" in result.stderr
+        assert b"another cardd runs with this configuration" in result.stderr
         audit.record("tap")
     filled(path, 1)
     assert verify(path) == 2

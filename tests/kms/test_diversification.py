@@ -7,8 +7,9 @@ from Crypto.Cipher import AES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cardd.desfire.applications import PICC_AID
 from cardd.errors import Code, KmsUnavailable, Refused
-from cardd.kms.diversification import PICC_AID, diversification_input, diversify
+from cardd.kms.diversification import diversification_input, diversify
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.ports import Purpose
 from cardd.secret import Secret

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cardd.errors import Refused
+from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from simulators.desfire.picc import VirtualDesfire
 from tests.kms.kms_world import (
@@ -16,6 +16,7 @@ from tests.kms.kms_world import (
     encoded,
     holder,
     key_service,
+    refusal,
     tapped,
 )
 
@@ -70,6 +71,66 @@ def test_an_encoding_cut_twice_goes_on_all_the_same(tmp_path: Path) -> None:
                 with pytest.raises(Cut):
                     relay.run(m.Encode(uid=badge.uid), cut_at=cut_at, executed=executed)
             assert encoded(service, badge).number
+
+
+def test_preparing_a_badge_whose_encoding_was_cut_takes_nothing_away(tmp_path: Path) -> None:
+    with key_service(configuration(tmp_path), MovedClock()) as service:
+        for cut_at in range(8, 40, 3):
+            badge = VirtualDesfire.factory("ev2")
+            relay = Relay(service, badge)
+            with pytest.raises(Cut):
+                relay.run(m.Encode(uid=badge.uid), cut_at=cut_at, executed=True)
+            with suppress(Refused):
+                relay.run(m.Prepare(uid=badge.uid))
+            assert encoded(service, badge).exposed
+
+
+@pytest.mark.parametrize("cut_at", [12, 20, 27, 33, 38])
+def test_another_card_with_the_uid_cannot_begin_a_cut_encoding_again(
+    tmp_path: Path, cut_at: int
+) -> None:
+    with key_service(configuration(tmp_path), MovedClock()) as service:
+        badge = VirtualDesfire.factory("ev2")
+        with pytest.raises(Cut):
+            Relay(service, badge).run(m.Encode(uid=badge.uid), cut_at=cut_at, executed=True)
+        emulator = VirtualDesfire.factory("ev2", uid=badge.uid)
+        code = refusal(service, emulator, m.Encode(uid=badge.uid))
+        assert code in {Code.BADGE_KEYS_UNKNOWN, Code.BADGE_NOT_GENUINE}
+        assert set(emulator.to_json()["master"]["value"]) == {"0"}, "it was given no key"
+        assert encoded(service, badge).number
+
+
+def test_a_prepared_uid_is_not_prepared_on_another_card(tmp_path: Path) -> None:
+    with key_service(configuration(tmp_path, "transport"), MovedClock()) as service:
+        genuine = VirtualDesfire.factory("ev2")
+        Relay(service, genuine).run(m.Prepare(uid=genuine.uid))
+        emulator = VirtualDesfire.factory("ev2", uid=genuine.uid)
+        assert refusal(service, emulator, m.Prepare(uid=genuine.uid)) is Code.BADGE_KEYS_UNKNOWN
+        assert encoded(service, genuine).exposed is False
+
+
+def test_two_encodings_for_one_holder_give_one_active_badge(tmp_path: Path) -> None:
+    with key_service(configuration(tmp_path), MovedClock()) as service:
+        who = holder(service).id
+        badges = [VirtualDesfire.factory("ev2") for _ in range(2)]
+        steps = [service.begin(m.Encode(uid=badge.uid, holder=who)) for badge in badges]
+        outcomes: list[object] = []
+        while steps:
+            step, badge = steps.pop(0), badges.pop(0)
+            try:
+                answers = tuple(badge.transmit(command) for command in step.commands)
+                following = service.next(step.handle, answers)
+            except Refused as error:
+                outcomes.append(error.code)
+                continue
+            if isinstance(following, m.Step):
+                steps.append(following)
+                badges.append(badge)
+            else:
+                outcomes.append(type(following))
+        assert sorted(map(str, outcomes)) == sorted(map(str, [m.Encoded, Code.CONFLICT]))
+        states = sorted(badge.state for badge in service.badges(m.Page()).items)
+        assert states == ["active", "stock"]
 
 
 @pytest.mark.parametrize("executed", [False, True])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jwt
+import msgspec
 import pytest
 
 from cardd.badges.states import BadgeState
@@ -163,6 +164,43 @@ def test_an_ev2_badge_that_answers_as_ev1_is_refused(service: KeyService) -> Non
         Code.BADGE_NOT_GENUINE,
         Code.CARD_NOT_SUPPORTED,
     }
+
+
+def test_a_badge_below_a_minimum_that_was_raised_is_refused(tmp_path: Path) -> None:
+    badge = VirtualDesfire.factory("ev1")
+    with key_service(configuration(tmp_path), MovedClock()) as service:
+        encoded(service, badge, holder(service).id)
+    raised = configuration(tmp_path, minimum_scheme="ev2-aes")
+    with key_service(raised, MovedClock()) as service:
+        assert refusal(service, badge, m.Tap(uid=badge.uid)) is Code.CARD_NOT_SUPPORTED
+
+
+def test_the_audit_of_a_refused_tap_names_the_badge(tmp_path: Path, service: KeyService) -> None:
+    genuine = VirtualDesfire.factory("ev2")
+    encoded(service, genuine, holder(service).id)
+    clone = VirtualDesfire.factory("ev2", uid=genuine.uid)
+    refusal(service, clone, m.Tap(uid=clone.uid))
+    line = (tmp_path / "audit.jsonl").read_text().splitlines()[-1]
+    assert '"procedure":"Tap"' in line
+    assert clone.uid.hex() in line.lower()
+    assert '"badge_not_genuine"' in line
+
+
+def test_health_tells_of_an_audit_that_cannot_be_written(
+    tmp_path: Path, service: KeyService
+) -> None:
+    assert service.health().available
+    with (tmp_path / "audit.jsonl").open("ab") as audit:
+        audit.write(b"x")
+    health = service.health()
+    assert not health.available
+    assert "audit" in str(health.why)
+
+
+@pytest.mark.parametrize("number", ["", " 1", "1 ", "1\n", "1\t2", "1  2", "0" * 32])
+def test_a_staff_number_that_looks_like_another_is_refused(number: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"staff_number": number}, m.NewHolder)
 
 
 def test_a_product_below_the_minimum_is_refused(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ ENCODE_STEPS = (
     "read-back",
 )
 
+BEFORE_TRANSPORT_KEY = frozenset({"transport-key"})
+"""Steps at which the PICC may still have the factory's key."""
+
+BEFORE_OWN_KEY = frozenset(ENCODE_STEPS[: ENCODE_STEPS.index("picc-key")])
+"""Steps at which the PICC cannot have its own key yet."""
+
 
 class PiccKey(Enum):
     """Which key the PICC answers to."""
@@ -66,17 +72,23 @@ class Plan:
     minimum_scheme: Scheme
 
 
-def prepare(badge: Badge, transport: DesfireKey, minimum: Scheme) -> Driven[None]:
-    """Give a factory-fresh PICC its transport key; do nothing where it has it already."""
+def prepare(
+    badge: Badge, transport: DesfireKey, minimum: Scheme, start: tuple[PiccKey, ...]
+) -> Driven[PiccKey]:
+    """Give a factory-fresh PICC its transport key, where it has not got it; tell what it had.
+
+    `start` lists the keys to try: FACTORY is not among them for a blank that was prepared.
+    """
     card = DesfireCard()
     scheme = yield from _identify(card, badge, minimum)
-    found = yield from _authenticate_picc(
-        card, scheme, {PiccKey.TRANSPORT: transport, PiccKey.FACTORY: layout.FACTORY_PICC_KEY}
-    )
+    keys = {PiccKey.TRANSPORT: transport, PiccKey.FACTORY: layout.FACTORY_PICC_KEY}
+    candidates = {which: keys[which] for which in start}
+    found = yield from _authenticate_picc(card, scheme, candidates)
     if found is PiccKey.FACTORY:
         yield Commit("transport-key")
         yield from card.change_key(MASTER_KEY, transport)
         yield from layout.authenticate(card, MASTER_KEY, transport, scheme)
+    return found
 
 
 def encode(plan: Plan) -> Driven[Scheme]:
@@ -137,8 +149,8 @@ def _authenticate_picc(
     tried = " or ".join(which.value for which in candidates)
     raise Refused(
         Code.BADGE_KEYS_UNKNOWN,
-        f"the badge does not answer to its {tried} key: it was encoded or prepared elsewhere; "
-        "take another blank",
+        f"the badge does not answer to its {tried} key: it was encoded or prepared elsewhere, or "
+        "its preparation was cut; prepare it again, or take another blank",
     )
 
 

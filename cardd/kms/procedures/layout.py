@@ -41,13 +41,12 @@ _MECHANISMS = {
     Scheme.EV1_AES: AuthenticationScheme.AES,
     Scheme.EV2_AES: AuthenticationScheme.EV2_FIRST,
 }
-_WEAKEST_FIRST = tuple(Scheme)
 
 
 def scheme_of(version: Version, minimum: Scheme) -> Scheme:
     """Return the best scheme of a product; Refused for one without AES or below the minimum."""
     scheme = _BEST.get(version.product) if version.product else None
-    if scheme is None or _WEAKEST_FIRST.index(scheme) < _WEAKEST_FIRST.index(minimum):
+    if scheme is None or not scheme.meets(minimum):
         raise Refused(
             Code.CARD_NOT_SUPPORTED,
             f"a DESFire of hardware version {version.hardware.major:02X}h cannot be a badge here; "
