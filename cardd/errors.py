@@ -9,6 +9,9 @@
         |-- CardBusy           another program holds it
         |-- CardMute           it did not answer in time
         |-- ReaderUnavailable  the reader or pcscd is gone
+        |-- PinIncorrect       the PIN is wrong (`tries_left`)
+        |-- PinLastTry         one try is left, and it was not to be used
+        |-- PinBlocked         no try is left
         |-- CardStatusError    it answered with an error status (`status`)
         `-- CardProtocolError  its answer is malformed, or its MAC or cryptogram is wrong
 
@@ -28,6 +31,9 @@ class Code(StrEnum):
     TAP_TOO_SHORT = "tap_too_short"
     CARD_BUSY = "card_busy"
     CARD_NOT_SUPPORTED = "card_not_supported"
+    PIN_INCORRECT = "pin_incorrect"
+    PIN_LAST_TRY = "pin_last_try"
+    PIN_BLOCKED = "pin_blocked"
     BADGE_UNKNOWN = "badge_unknown"
     BADGE_NOT_GENUINE = "badge_not_genuine"
     BADGE_SUSPENDED = "badge_suspended"
@@ -142,6 +148,34 @@ class ReaderUnavailable(CardError):
     """The reader, or pcscd, is gone."""
 
     code = Code.PCSC_UNAVAILABLE
+
+
+class PinIncorrect(CardError):
+    """The card refused the PIN, or its unblocking code; `tries_left` remain, 1 or more."""
+
+    code = Code.PIN_INCORRECT
+
+    def __init__(self, message: str, *, tries_left: int, **facts: Any) -> None:
+        super().__init__(message, tries_left=tries_left, **facts)
+        self.tries_left = tries_left
+
+
+class PinLastTry(CardError):
+    """One try is left, and the request did not say to use it; the card was not asked."""
+
+    code = Code.PIN_LAST_TRY
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message, tries_left=1, **facts)
+
+
+class PinBlocked(CardError):
+    """No try is left: the PIN, or its unblocking code, is blocked."""
+
+    code = Code.PIN_BLOCKED
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message, tries_left=0, **facts)
 
 
 class CardStatusError(CardError):

@@ -24,6 +24,18 @@ TEXTS: dict[Code, Text] = {
         "Card not recognised",
         "This card cannot be used here. Show a badge of this establishment.",
     ),
+    Code.PIN_INCORRECT: Text(
+        "Wrong PIN",
+        "The card refused this PIN. Type the PIN of the card that is in the reader.",
+    ),
+    Code.PIN_LAST_TRY: Text(
+        "One try left",
+        "Another wrong PIN would block the card. Make sure of the PIN before the last try.",
+    ),
+    Code.PIN_BLOCKED: Text(
+        "PIN blocked",
+        "Too many wrong PINs: the card is blocked. Unblock it with its unblocking code.",
+    ),
     Code.BADGE_UNKNOWN: Text(
         "Badge unknown",
         "This badge is not registered in this establishment. Ask the badge office.",

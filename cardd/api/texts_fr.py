@@ -24,6 +24,18 @@ TEXTS: dict[Code, Text] = {
         "Carte non reconnue",
         "Cette carte ne peut pas être utilisée ici. Présentez un badge de l’établissement.",
     ),
+    Code.PIN_INCORRECT: Text(
+        "Code incorrect",
+        "La carte a refusé ce code. Tapez le code de la carte qui est dans le lecteur.",
+    ),
+    Code.PIN_LAST_TRY: Text(
+        "Dernier essai",
+        "Un autre code faux bloquerait la carte. Assurez-vous du code avant le dernier essai.",
+    ),
+    Code.PIN_BLOCKED: Text(
+        "Code bloqué",
+        "Trop de codes faux : la carte est bloquée. Débloquez-la avec son code de déblocage.",
+    ),
     Code.BADGE_UNKNOWN: Text(
         "Badge inconnu",
         "Ce badge n’est pas enregistré dans l’établissement. Adressez-vous au service des badges.",
