@@ -41,6 +41,8 @@ class Code(StrEnum):
     BADGE_EXPIRED = "badge_expired"
     BADGE_NOT_HANDED_OVER = "badge_not_handed_over"
     HOLDER_ENDED = "holder_ended"
+    HOLDER_UNKNOWN = "holder_unknown"
+    PROOF_INVALID = "proof_invalid"
     WRONG_PERSON = "wrong_person"
     SECOND_FACTOR_REQUIRED = "second_factor_required"
     KMS_UNAVAILABLE = "kms_unavailable"

@@ -65,6 +65,16 @@ TEXTS: dict[Code, Text] = {
         "The holder of this badge no longer belongs to the establishment. If that is a mistake, "
         "ask the staff office.",
     ),
+    Code.HOLDER_UNKNOWN: Text(
+        "Person not registered",
+        "The person whom this card names is not registered in this establishment. Ask the staff "
+        "office.",
+    ),
+    Code.PROOF_INVALID: Text(
+        "Card not proven",
+        "The card did not prove in time, and for this request, that it is genuine. Try again; if "
+        "that fails too, have the card and the clock of this computer checked.",
+    ),
     Code.WRONG_PERSON: Text(
         "Another person expected",
         "This badge belongs to somebody other than the person expected. Show your own badge.",

@@ -66,6 +66,16 @@ TEXTS: dict[Code, Text] = {
         "Le titulaire de ce badge ne fait plus partie de l’établissement. Si c’est une erreur, "
         "adressez-vous au service du personnel.",
     ),
+    Code.HOLDER_UNKNOWN: Text(
+        "Personne non enregistrée",
+        "La personne que désigne cette carte n’est pas enregistrée dans l’établissement. "
+        "Adressez-vous au service du personnel.",
+    ),
+    Code.PROOF_INVALID: Text(
+        "Carte non prouvée",
+        "La carte n’a pas prouvé à temps, et pour cette demande, qu’elle est authentique. "
+        "Recommencez ; en cas de nouvel échec, faites vérifier la carte et l’heure de ce poste.",
+    ),
     Code.WRONG_PERSON: Text(
         "Autre personne attendue",
         "Ce badge est celui d’une autre personne que celle attendue. Présentez votre propre badge.",

@@ -70,17 +70,33 @@ class HolderClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     groups: tuple[str, ...] = ()
 
 
+class Challenge(msgspec.Struct, frozen=True):
+    """What a card must sign now, in the claim `kms_challenge` of one proof.
+
+    It serves once, for the client that asked, until `expires_at`. Times are the KMS's.
+    """
+
+    value: str
+    issued_at: int
+    expires_at: int
+
+
 class Authenticated(msgspec.Struct, frozen=True, tag="authenticated"):
-    """A badge that proved its key. `assertions` are compact JWS, in the order of the requests."""
+    """A card that proved its key. `assertions` are compact JWS, in the order of the requests.
+
+    `badge` is the badge's id; for a CPS it is None, and `certificate` is the `x5t#S256` of the
+    certificate that signed.
+    """
 
     holder: HolderClaims
-    badge: str
+    badge: str | None
     acr: Acr
     amr: tuple[str, ...]
     auth_time: int
     sid: str | None
     expires_at: int | None
     assertions: tuple[str, ...]
+    certificate: str | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True, tag="prepared"):

@@ -21,6 +21,7 @@ class Right(StrEnum):
     ENCODE_FACTORY = "encode-factory"
     PEOPLE = "people"
     REVOKE = "revoke"
+    CPS = "cps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,29 @@ class KeyService(Protocol):
 
     def abort(self, handle: str) -> None:
         """Give a handle up. An unknown one is no error."""
+
+    def challenge(self) -> m.Challenge:
+        """Return a challenge for a CPS to sign: random, for this client, once, within 60 s.
+
+        Raises Refused: `forbidden`, `rate_limited` where too many of this client are unspent.
+        """
+
+    def authenticate_cps(
+        self,
+        proof: str,
+        requests: tuple[m.AssertionRequest, ...] = (),
+        *,
+        presence: bool = True,
+        expect_holder: str | None = None,
+    ) -> m.Authenticated:
+        """Judge a proof that a CPS signed for a login (cps.proof), and who it names.
+
+        Its `aud` and `nonce` must be those of each request, or `aud` the issuer where there is
+        none. It spends its challenge, whatever comes of it. Raises Refused: `proof_invalid`,
+        `timeout` where its challenge is not a live one of this client, the codes of trust,
+        `holder_unknown`, `holder_ended`, `conflict` where it names two people, `wrong_person`,
+        `second_factor_required`, `forbidden`.
+        """
 
     def assertions(self, sid: str, requests: tuple[m.AssertionRequest, ...]) -> tuple[str, ...]:
         """Sign assertions on a presence that this client opened and that lives."""
@@ -192,6 +216,9 @@ class Registry(Protocol):
 
     def badges(self, page: m.Page) -> tuple[list[tuple[Badge, Holder | None]], str | None]:
         """List by number; `q` matches numbers, UIDs and holders' names and staff numbers."""
+
+    def holders_by_national_id(self, national_id: str) -> list[Holder]:
+        """List those who have a national identifier, normalised (badges.national_ids), by id."""
 
     def add_presence(self, presence: PresenceRecord) -> None:
         """Insert."""
