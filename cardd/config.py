@@ -20,6 +20,9 @@ RULE_1 = (
 )
 
 Seconds = Annotated[float, Meta(gt=0, le=7 * 86400)]
+ObjectIdentifier = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9]\d{0,30})){1,30}\Z")]
+# Plain http: what is fetched is signed.
+HttpUrl = Annotated[str, Meta(pattern=r"^http://[^\s/?#@]+(/[!-~]*)?\Z", max_length=512)]
 Right = Literal["observe", "authenticate", "enrol", "attest", "guard", "admin"]
 
 
@@ -91,6 +94,48 @@ class Kms(Section, frozen=True, kw_only=True):
     audit: Path = Path("/var/lib/cardd/audit.jsonl")
 
 
+class ContactAuthentication(Section, frozen=True, kw_only=True):
+    """Which certificate proves a contact card whose PIN was given. All of it must hold.
+
+    The card number extension, and digitalSignature where there is a key usage, are always asked
+    for. `policies` are alternatives, and none means that any will do: those of IGC-Santé's
+    authentication certificates are not confirmed.
+    """
+
+    issuers: tuple[str, ...] = (
+        "AC IGC-SANTE FORT PERSONNES",
+        "TEST AC IGC-SANTE FORT PERSONNES",
+    )
+    extended_key_usages: tuple[ObjectIdentifier, ...] = (
+        "1.3.6.1.5.5.7.3.2",
+        "1.3.6.1.4.1.311.20.2.2",
+    )
+    policies: tuple[ObjectIdentifier, ...] = ()
+    categories: tuple[Annotated[int, Meta(ge=0, le=255)], ...] = (0x00, 0x80)
+    types: tuple[Literal["cps", "cpf", "cpe", "cpa"], ...] = ("cps", "cpf", "cpe", "cpa")
+
+
+class Trust(Section, frozen=True, kw_only=True):
+    """Which CPS are believed: the authorities, revocation, and what a certificate must be.
+
+    `crl_urls` are where `cardctl trust update` finds the CRLs of the issuers, besides those that
+    the authorities' own certificates name. `ocsp_responders` are the only ones that the key
+    service asks, and only for certificates that name them.
+    """
+
+    roots: Path = Path("/etc/cardd/trust/roots")
+    intermediates: Path = Path("/etc/cardd/trust/intermediates")
+    crls: Path = Path("/var/lib/cardd/crls")
+    crl_urls: tuple[HttpUrl, ...] = ()
+    revocation: Literal["require", "prefer", "off"] = "require"
+    ocsp_responders: tuple[HttpUrl, ...] = ()
+    ocsp_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 3.0
+    clock_skew_s: Annotated[int, Meta(ge=0, le=3600)] = 60
+    allow_test_cards: bool = False
+    allow_contactless: bool = False
+    contact_authentication: ContactAuthentication = ContactAuthentication()
+
+
 class PresenceSettings(Section, frozen=True, kw_only=True):
     """How long a presence lives."""
 
@@ -130,6 +175,7 @@ class Config(Section, frozen=True, kw_only=True):
     badge: BadgeSettings
     enrolment: Enrolment = Enrolment()
     kms: Kms = Kms()
+    trust: Trust = Trust()
     presence: PresenceSettings = PresenceSettings()
     access: Access = Access()
     logs: Logs = Logs()

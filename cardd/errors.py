@@ -58,6 +58,17 @@ class Code(StrEnum):
     UID_UNUSABLE = "uid_unusable"
     ALREADY_ACTIVE = "already_active"
     REGISTRY_INTEGRITY = "registry_integrity"
+    CERTIFICATE_INVALID = "certificate_invalid"
+    UNTRUSTED_ISSUER = "untrusted_issuer"
+    ISSUER_SIGNATURE_INVALID = "issuer_signature_invalid"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
+    CERTIFICATE_REVOKED = "certificate_revoked"
+    CERTIFICATE_USAGE = "certificate_usage"
+    CRL_EXPIRED = "crl_expired"
+    REVOCATION_UNAVAILABLE = "revocation_unavailable"
+    TEST_CARD_REFUSED = "test_card_refused"
+    TRUST_UNAVAILABLE = "trust_unavailable"
     INTERNAL_ERROR = "internal_error"
 
 

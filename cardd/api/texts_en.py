@@ -138,6 +138,57 @@ TEXTS: dict[Code, Text] = {
         "A record of the registry was changed without authority and is no longer accepted. Tell "
         "the administrator and the security officer without delay.",
     ),
+    Code.CERTIFICATE_INVALID: Text(
+        "Certificate unreadable",
+        "The certificate of this card cannot be read. Try again; if it persists, have the card "
+        "replaced.",
+    ),
+    Code.UNTRUSTED_ISSUER: Text(
+        "Issuer unknown",
+        "This card was not issued by an authority that the establishment trusts. Show another "
+        "card, or tell support.",
+    ),
+    Code.ISSUER_SIGNATURE_INVALID: Text(
+        "Certificate not genuine",
+        "The certificate of this card was not signed by the authority it names. Tell the "
+        "security officer.",
+    ),
+    Code.CERTIFICATE_EXPIRED: Text(
+        "Card expired",
+        "The validity of this card is over. Order a new one.",
+    ),
+    Code.CERTIFICATE_NOT_YET_VALID: Text(
+        "Card not yet valid",
+        "The validity of this card has not begun. Use the former card, or tell support if the "
+        "date of this workstation is wrong.",
+    ),
+    Code.CERTIFICATE_REVOKED: Text(
+        "Card revoked",
+        "This card was revoked and will not work again. Use another one, or order a new one.",
+    ),
+    Code.CERTIFICATE_USAGE: Text(
+        "Certificate unsuitable",
+        "The certificate of this card is not one for signing in here. Show another card.",
+    ),
+    Code.CRL_EXPIRED: Text(
+        "Revocation list expired",
+        "The list of revoked cards is too old to verify yours. Sign in another way, and tell "
+        "support.",
+    ),
+    Code.REVOCATION_UNAVAILABLE: Text(
+        "Revocation not verifiable",
+        "Whether this card was revoked cannot be verified now. Sign in another way, and tell "
+        "support.",
+    ),
+    Code.TEST_CARD_REFUSED: Text(
+        "Test card",
+        "This is a test card and it is not accepted here. Show your own card.",
+    ),
+    Code.TRUST_UNAVAILABLE: Text(
+        "Card authorities unavailable",
+        "The authorities that cards are verified with cannot be read. Sign in another way, and "
+        "tell support.",
+    ),
     Code.INTERNAL_ERROR: Text(
         "Internal error",
         "The service met an unexpected error. Try again; if it persists, tell support.",

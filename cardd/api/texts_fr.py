@@ -140,6 +140,59 @@ TEXTS: dict[Code, Text] = {
         "Une fiche du registre a été modifiée sans autorisation et n’est plus acceptée. "
         "Prévenez sans tarder l’administrateur et le responsable de la sécurité.",
     ),
+    Code.CERTIFICATE_INVALID: Text(
+        "Certificat illisible",
+        "Le certificat de cette carte est illisible. Recommencez ; si cela persiste, faites "
+        "remplacer la carte.",
+    ),
+    Code.UNTRUSTED_ISSUER: Text(
+        "Émetteur inconnu",
+        "Cette carte n’a pas été émise par une autorité reconnue par l’établissement. Présentez "
+        "une autre carte ou prévenez le support.",
+    ),
+    Code.ISSUER_SIGNATURE_INVALID: Text(
+        "Certificat non authentique",
+        "Le certificat de cette carte n’a pas été signé par l’autorité qu’il nomme. Prévenez le "
+        "responsable de la sécurité.",
+    ),
+    Code.CERTIFICATE_EXPIRED: Text(
+        "Carte expirée",
+        "La durée de validité de cette carte est dépassée. Commandez une nouvelle carte.",
+    ),
+    Code.CERTIFICATE_NOT_YET_VALID: Text(
+        "Carte pas encore valable",
+        "La validité de cette carte n’a pas commencé. Utilisez l’ancienne carte, ou prévenez le "
+        "support si la date de ce poste est fausse.",
+    ),
+    Code.CERTIFICATE_REVOKED: Text(
+        "Carte révoquée",
+        "Cette carte a été révoquée et ne servira plus. Utilisez-en une autre ou commandez-en "
+        "une nouvelle.",
+    ),
+    Code.CERTIFICATE_USAGE: Text(
+        "Certificat inadapté",
+        "Le certificat de cette carte ne permet pas de se connecter ici. Présentez une autre "
+        "carte.",
+    ),
+    Code.CRL_EXPIRED: Text(
+        "Liste de révocation périmée",
+        "La liste des cartes révoquées est trop ancienne pour vérifier la vôtre. Utilisez un "
+        "autre moyen de connexion et prévenez le support.",
+    ),
+    Code.REVOCATION_UNAVAILABLE: Text(
+        "Révocation invérifiable",
+        "Il est impossible de vérifier maintenant si cette carte est révoquée. Utilisez un autre "
+        "moyen de connexion et prévenez le support.",
+    ),
+    Code.TEST_CARD_REFUSED: Text(
+        "Carte de test",
+        "Cette carte de test n’est pas acceptée ici. Présentez votre propre carte.",
+    ),
+    Code.TRUST_UNAVAILABLE: Text(
+        "Autorités des cartes indisponibles",
+        "Les autorités qui servent à vérifier les cartes sont illisibles. Utilisez un autre moyen "
+        "de connexion et prévenez le support.",
+    ),
     Code.INTERNAL_ERROR: Text(
         "Erreur interne",
         "Le service a rencontré une erreur imprévue. Recommencez ; si elle persiste, prévenez "
