@@ -34,6 +34,8 @@ class Code(StrEnum):
     PIN_INCORRECT = "pin_incorrect"
     PIN_LAST_TRY = "pin_last_try"
     PIN_BLOCKED = "pin_blocked"
+    PIN_MALFORMED = "pin_malformed"
+    PIN_CANCELLED = "pin_cancelled"
     BADGE_UNKNOWN = "badge_unknown"
     BADGE_NOT_GENUINE = "badge_not_genuine"
     BADGE_SUSPENDED = "badge_suspended"

@@ -16,6 +16,7 @@ _TYPE = "urn:cardd:problem:"
 
 _STATUS: dict[Code, int] = {
     Code.CARD_NOT_SUPPORTED: 422,
+    Code.PIN_MALFORMED: 422,
     Code.BADGE_UNKNOWN: 404,
     Code.HOLDER_ENDED: 403,
     Code.HOLDER_UNKNOWN: 404,

@@ -36,6 +36,15 @@ TEXTS: dict[Code, Text] = {
         "PIN blocked",
         "Too many wrong PINs: the card is blocked. Unblock it with its unblocking code.",
     ),
+    Code.PIN_MALFORMED: Text(
+        "PIN of the wrong form",
+        "This PIN has not the form of the card's: digits, as many as it takes. Type it again; "
+        "the card has counted no try.",
+    ),
+    Code.PIN_CANCELLED: Text(
+        "Entry cancelled",
+        "The entry of the PIN was cancelled at the reader. Start again if you wish to.",
+    ),
     Code.BADGE_UNKNOWN: Text(
         "Badge unknown",
         "This badge is not registered in this establishment. Ask the badge office.",

@@ -36,6 +36,15 @@ TEXTS: dict[Code, Text] = {
         "Code bloqué",
         "Trop de codes faux : la carte est bloquée. Débloquez-la avec son code de déblocage.",
     ),
+    Code.PIN_MALFORMED: Text(
+        "Code de mauvaise forme",
+        "Ce code n'a pas la forme de celui de la carte : des chiffres, en nombre attendu. "
+        "Retapez-le ; la carte n'a compté aucun essai.",
+    ),
+    Code.PIN_CANCELLED: Text(
+        "Saisie annulée",
+        "La saisie du code a été annulée sur le lecteur. Recommencez si vous le souhaitez.",
+    ),
     Code.BADGE_UNKNOWN: Text(
         "Badge inconnu",
         "Ce badge n’est pas enregistré dans l’établissement. Adressez-vous au service des badges.",
