@@ -17,6 +17,7 @@ class PresenceRecord:
     sid: str
     holder_id: str
     badge_id: str | None
+    certificate: str | None
     device: str
     client: str
     auth_time: int
@@ -26,4 +27,6 @@ class PresenceRecord:
     ended_at: int | None = None
     end_reason: str | None = None
     version: int = 1
-    certificate: str | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.badge_id is None) != (self.certificate is None), "a badge or a CPS, not both"

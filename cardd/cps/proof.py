@@ -15,7 +15,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Final, Literal, NoReturn
 
 import msgspec
 from cryptography import x509
@@ -27,7 +27,7 @@ from msgspec import Meta
 
 from cardd.errors import Code, Refused
 
-TYP = "cardd-cps-proof+jwt"
+TYP: Final = "cardd-cps-proof+jwt"
 LIFETIME_S = 60
 
 MAXIMUM_CERTIFICATES = 4

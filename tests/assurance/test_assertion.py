@@ -20,6 +20,7 @@ RECORD = PresenceRecord(
     sid="the presence",
     holder_id="the holder",
     badge_id="0123456789abcdef0123456789abcdef",
+    certificate=None,
     device="desk-1",
     client="workstation-1",
     auth_time=1_800_000_000,
