@@ -8,7 +8,7 @@ pki.json         names, addresses, revoked serials
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -109,10 +109,7 @@ class Pki:
                 Naming(**document["naming"]),
                 datetime.fromisoformat(document["created"]),
                 {name: _read(folder, name) for name in _CERTIFICATE_FILES},
-                revoked={
-                    int(serial): datetime.fromisoformat(when)
-                    for serial, when in document["revoked"].items()
-                },
+                revoked=_revoked(document),
                 crl_number=int(document["crl_number"]),
             )
         except FileNotFoundError as error:
@@ -167,6 +164,16 @@ class Pki:
         self.revoked[serial] = (when or datetime.now(UTC)).replace(microsecond=0)
         self._write_state()
 
+    def read_revoked(self) -> dict[int, datetime]:
+        """Return what is revoked in the folder now; another process may have revoked it."""
+        document = json.loads((self.folder / "pki.json").read_text())
+        return _revoked(document)
+
+    def name_responder(self, address: str) -> None:
+        """Have the certificates that are issued from now on name this OCSP responder."""
+        self.naming = replace(self.naming, ocsp=address)
+        self._write_state()
+
     def crl(
         self,
         *,
@@ -212,7 +219,10 @@ class Pki:
             "revoked": {str(serial): when.isoformat() for serial, when in self.revoked.items()},
             "crl_number": self._crl_number,
         }
-        (self.folder / "pki.json").write_text(json.dumps(document, indent=1) + "\n")
+        # In one step: a responder may be reading it.
+        fresh = self.folder / "pki.json.new"
+        fresh.write_text(json.dumps(document, indent=1) + "\n")
+        fresh.replace(self.folder / "pki.json")
 
 
 _PEM = serialization.Encoding.PEM
@@ -223,6 +233,12 @@ _CERTIFICATE_FILES = {
     "impostor": "private/impostor-certificate.pem",
     "stranger": "private/stranger-certificate.pem",
 }
+
+
+def _revoked(document: dict[str, Any]) -> dict[int, datetime]:
+    return {
+        int(serial): datetime.fromisoformat(when) for serial, when in document["revoked"].items()
+    }
 
 
 def _authorities(names: Naming, now: datetime) -> dict[str, Authority]:
