@@ -5,73 +5,31 @@ card: another program may have used it since. Run what belongs together in one P
 and end the one in which a PIN was verified with a reset of the card.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from cardd.cps.contents import CardMemory
 from cardd.cps.family import Family
+from cardd.cps.objects import (
+    CardCertificate,
+    CardCertificates,
+    DataObject,
+    KeyReference,
+    PinRequest,
+    PinState,
+)
 from cardd.iso7816.exchange import Exchange
 from cardd.secret import Secret
 
-
-@dataclass(frozen=True, slots=True)
-class KeyReference:
-    """A private key on the card, as its PrKDF describes it.
-
-    `reference` is the card's own number of it, one byte. `path` is the DF to select before use,
-    empty where the PrKDF names none. `identifier` is what a certificate is matched by.
-    """
-
-    reference: int
-    identifier: bytes
-    label: str
-    path: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class CardCertificate:
-    """A certificate read from the card (DER, nothing checked) and the key that it belongs to."""
-
-    der: bytes
-    label: str
-    key: KeyReference
-
-
-@dataclass(frozen=True, slots=True)
-class CardCertificates:
-    """The certificates whose private keys the card holds; `technical` is the contactless one's."""
-
-    authentication: CardCertificate | None = None
-    signature: CardCertificate | None = None
-    technical: CardCertificate | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PinFormat:
-    """What the card takes as a PIN: decimal digits, this many."""
-
-    min_length: int
-    max_length: int
-
-
-@dataclass(frozen=True, slots=True)
-class PinState:
-    """A PIN now. `tries_left` is None where the card says that it is verified already.
-
-    A verified PIN has all its tries. That another program verified it never counts as a PIN given.
-    """
-
-    tries_left: int | None
-    blocked: bool
-    min_length: int
-    max_length: int
-
-
-@dataclass(frozen=True, slots=True)
-class DataObject:
-    """A PKCS#15 data object that needs no PIN: its label, and its content as on the card."""
-
-    label: str
-    content: bytes
+__all__ = [
+    "CardCertificate",
+    "CardCertificates",
+    "CardMemory",
+    "CpsCard",
+    "DataObject",
+    "KeyReference",
+    "PinRequest",
+    "PinState",
+]
 
 
 class CpsCard(Protocol):
@@ -90,10 +48,19 @@ class CpsCard(Protocol):
         """Return the card's number, "8025000001/2600855206", from EF.SN."""
 
     def update_stamp(self) -> Exchange[bytes | None]:
-        """Return what changes when the card is updated (EF_ACTUA), None where it has none."""
+        """Return what changes when the card is updated (EF_ACTUA), None where none can be read."""
+
+    def remember(self, memory: CardMemory) -> Exchange[str]:
+        """Return the card's number, and know again what `memory` has of that card and stamp."""
 
     def certificates(self) -> Exchange[CardCertificates]:
-        """Return the certificates; read once in the life of this object."""
+        """Return all certificates; each is read once in the life of this object or its memory."""
+
+    def login_certificate(self) -> Exchange[CardCertificate]:
+        """Return the certificate of the key of `sign`, and read no other.
+
+        The authentication certificate; contactless the technical one.
+        """
 
     def pin(self) -> Exchange[PinState | None]:
         """Return the PIN's state without using a try; None contactless, where no PIN exists."""
@@ -101,8 +68,14 @@ class CpsCard(Protocol):
     def verify_pin(self, pin: Secret, *, use_last_try: bool = False) -> Exchange[None]:
         """Verify the PIN, ASCII digits, after reading the tries left.
 
-        Raises Refused (`invalid_request`) for a PIN of wrong form, which never reaches the card;
+        Raises Refused (`pin_malformed`) for a PIN of wrong form, which never reaches the card;
         PinLastTry where one try is left and `use_last_try` is not set; PinIncorrect; PinBlocked.
+        """
+
+    def pin_request(self, *, use_last_try: bool = False) -> Exchange[PinRequest]:
+        """Do all of `verify_pin` but the VERIFY: the reader's keypad sends that next.
+
+        Give its status word to `cardd.cps.pin.judge`. Errors as `verify_pin`.
         """
 
     def sign(self, digest: bytes) -> Exchange[bytes]:
@@ -123,5 +96,5 @@ class CpsCard(Protocol):
         A card whose unblocking code is blocked is lost.
         """
 
-    def data_objects(self) -> Exchange[tuple[DataObject, ...]]:
-        """Return the data objects that can be read without a PIN."""
+    def data_objects(self, *, protected: bool = False) -> Exchange[tuple[DataObject, ...]]:
+        """Return the data objects that need no PIN; with `protected`, after a PIN, the others."""

@@ -7,7 +7,7 @@ card (PKCS#15 PinAttributes). People know user codes of 4 to 8 digits and unbloc
 from dataclasses import dataclass
 from enum import IntEnum
 
-from cardd.cps.card import PinState
+from cardd.cps.objects import PinState
 from cardd.errors import (
     CardProtocolError,
     Code,
@@ -35,9 +35,9 @@ class PinType(IntEnum):
 class PinAttributes:
     """A PIN object of the AODF.
 
-    `reference` is the P2 of VERIFY; `path` what is selected before it, empty for nothing; lengths
-    count digits, `stored_length` bytes. `pad` fills the block where the PIN is `padded`, and the last half
-    byte of a BCD PIN of odd length.
+    `reference` is the P2 of VERIFY; `path` what is selected before it, empty for nothing. Lengths
+    count digits, `stored_length` bytes. `pad` fills the block where the PIN is `padded`, and the
+    last half byte of a BCD PIN of odd length.
     """
 
     label: str
@@ -107,8 +107,8 @@ def guard(tries: int | None, *, use_last_try: bool) -> None:
         raise PinLastTry("one try is left; say that it may be used, or unblock the PIN")
 
 
-def judge(word: int) -> None:
-    """Raise what the status of a VERIFY says; return for 9000 alone."""
+def judge(word: int, command: str = "VERIFY") -> None:
+    """Raise what the status of a VERIFY, or of another command with a PIN, says; 9000 is none."""
     if word == status.OK:
         return
     left = tries_left(word)
@@ -116,4 +116,4 @@ def judge(word: int) -> None:
         raise PinIncorrect(f"the card refused the PIN: {left} tries are left", tries_left=left)
     if left == 0 or word == status.BLOCKED:
         raise PinBlocked("the card refused the PIN, and no try is left")
-    raise status_error("VERIFY", word)
+    raise status_error(command, word)

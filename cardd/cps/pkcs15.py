@@ -18,6 +18,7 @@ from cardd.iso7816.tlv import Tlv, find, parse_tlvs
 
 MASTER_FILE = bytes.fromhex("3F00")
 MOST_OBJECTS = 64
+MOST_FILES = 16
 LONGEST_PATH = 16
 
 # Tags of an EF.DIR record (ISO/IEC 7816-4, 12.2.3).
@@ -129,7 +130,7 @@ def _application(aid: bytes, parts: tuple[Tlv, ...]) -> Application:
 def parse_object_directory(content: bytes) -> ObjectDirectory:
     """Read an ODF; each entry holds a path (6.2). Kinds that are not used here are passed over."""
     found: dict[int, list[FilePath]] = {}
-    for entry in parse_tlvs(content)[:MOST_OBJECTS]:
+    for entry in parse_tlvs(content)[:MOST_FILES]:
         if entry.tag & 0xF0 == 0xA0:
             found.setdefault(entry.tag & 0x0F, []).append(_entry_path(entry))
     return ObjectDirectory(
