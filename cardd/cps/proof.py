@@ -18,30 +18,26 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal, NoReturn
 
 import msgspec
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from msgspec import Meta
 
+from cardd.cps.certificate import MAXIMUM_BYTES, parse_certificate
 from cardd.errors import Code, Refused
 
 TYP: Final = "cardd-cps-proof+jwt"
 LIFETIME_S = 60
 
 MAXIMUM_CERTIFICATES = 4
-MAXIMUM_CERTIFICATE_BYTES = 8192
 MAXIMUM_LENGTH = 63 * 1024  # of the compact form, within the 64 KiB of a request's body
-MINIMUM_KEY_BITS = 2048
-MAXIMUM_KEY_BITS = 4096
 
 _JTI_BYTES = 16
 _LATEST = 2**53 - 1  # the last second that every JSON reader keeps exactly
 
 _Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$(?!\n)")]
 _Seconds = Annotated[int, Meta(ge=0, le=_LATEST)]
-_Der = Annotated[bytes, Meta(min_length=1, max_length=MAXIMUM_CERTIFICATE_BYTES)]
+_Der = Annotated[bytes, Meta(min_length=1, max_length=MAXIMUM_BYTES)]
 
 
 class ProofPurpose(StrEnum):
@@ -122,11 +118,11 @@ def signing_input(claims: ProofClaims, chain: tuple[bytes, ...]) -> bytes:
     where the chain or its result is larger than any verifier takes.
     """
     if not 1 <= len(chain) <= MAXIMUM_CERTIFICATES or not all(
-        1 <= len(der) <= MAXIMUM_CERTIFICATE_BYTES for der in chain
+        1 <= len(der) <= MAXIMUM_BYTES for der in chain
     ):
         _refuse(
             f"its chain has {len(chain)} certificates; a proof carries 1 to "
-            f"{MAXIMUM_CERTIFICATES} of at most {MAXIMUM_CERTIFICATE_BYTES} bytes"
+            f"{MAXIMUM_CERTIFICATES} of at most {MAXIMUM_BYTES} bytes"
         )
     header = _Header(alg="RS256", typ=TYP, x5c=chain)
     return b"%b.%b" % (_base64url(_encoder.encode(header)), _base64url(_encoder.encode(claims)))
@@ -157,11 +153,12 @@ def parse(compact: str) -> Proof:
 
 
 def verify_signature(proof: Proof) -> None:
-    """Return where the first certificate's key made the signature; Refused (`proof_invalid`).
+    """Return where the first certificate's key made the signature.
 
-    This says nothing about whether the certificate is to be trusted.
+    Raises Refused: `proof_invalid`, `certificate_invalid`. Whether the certificate is to be
+    trusted is another question (`trust`).
     """
-    key = _public_key(proof.chain[0])
+    key = parse_certificate(proof.chain[0]).public_key
     try:
         key.verify(proof.signature, proof.signing_input, PKCS1v15(), SHA256())
     except InvalidSignature:
@@ -171,21 +168,6 @@ def verify_signature(proof: Proof) -> None:
 def thumbprint(der: bytes) -> str:
     """Return the `x5t#S256` of a certificate (RFC 7515, 4.1.8)."""
     return _base64url(hashlib.sha256(der).digest()).decode("ascii")
-
-
-def _public_key(der: bytes) -> RSAPublicKey:
-    try:
-        key = x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, Warning):
-        _refuse("its first certificate cannot be read")
-    if not isinstance(key, RSAPublicKey):
-        _refuse("the key of its certificate is not RSA")
-    if not MINIMUM_KEY_BITS <= key.key_size <= MAXIMUM_KEY_BITS:
-        _refuse(
-            f"the key of its certificate has {key.key_size} bits; {MINIMUM_KEY_BITS} to "
-            f"{MAXIMUM_KEY_BITS} are accepted"
-        )
-    return key
 
 
 def _decoded(part: str) -> bytes:

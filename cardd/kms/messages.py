@@ -12,6 +12,9 @@ from cardd.assurance.levels import Acr
 # The look-ahead, because Python's $ also matches before a last line feed; ECMA-262's does not.
 Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$(?!\n)")]
 Audience = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+NationalId = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z /._-]{0,63}$(?!\n)", max_length=64)
+]
 Uid = Annotated[bytes, msgspec.Meta(min_length=4, max_length=10)]
 
 
@@ -131,7 +134,7 @@ class NewHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     given_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     family_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     accounts: dict[str, str] = {}
-    national_ids: tuple[str, ...] = ()
+    national_ids: Annotated[tuple[NationalId, ...], msgspec.Meta(max_length=16)] = ()
     groups: tuple[str, ...] = ()
     valid_from: int | None = None
     valid_until: int | None = None

@@ -1,6 +1,6 @@
 """The boundaries of the key service: who calls it, and what it stands on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder
+from cardd.cps.certificate import CpsCertificate
+from cardd.cps.trust_usage import Usage
 from cardd.kms import messages as m
 from cardd.secret import Secret
 
@@ -143,6 +145,13 @@ class AssertionSigner(Protocol):
         """Return the public keys that verify it."""
 
 
+class CardTrust(Protocol):
+    """Who vouches for a CPS. Thread-safe; waits as long as the configured responders may take."""
+
+    def check(self, der_chain: Sequence[bytes], usage: Usage, now: float) -> CpsCertificate:
+        """Return the first certificate of a chain, to be believed in this usage; else Refused."""
+
+
 class Audit(Protocol):
     """The chained record of what was done. Written before the answer is given."""
 
@@ -218,7 +227,7 @@ class Registry(Protocol):
         """List by number; `q` matches numbers, UIDs and holders' names and staff numbers."""
 
     def holders_by_national_id(self, national_id: str) -> list[Holder]:
-        """List those who have a national identifier, normalised (badges.national_ids), by id."""
+        """List those who have a national identifier, written as cards write it, by id."""
 
     def add_presence(self, presence: PresenceRecord) -> None:
         """Insert."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from cardd.cps.proof import parse
 from cardd.errors import KmsUnavailable, Refused
 from cardd.iso7816.exchange import Answers
-from cardd.kms import administration, encoding, presences, taps
+from cardd.kms import administration, cps_proofs, encoding, presences, taps
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.handles import Running
@@ -53,6 +54,31 @@ class _Face:
 
     def abort(self, handle: str) -> None:
         self._core.handles.abort(self._client.name, handle)
+
+    def challenge(self) -> m.Challenge:
+        try:
+            return cps_proofs.challenge(self._core, self._client)
+        except Refused as refusal:
+            self._audit_refusal(refusal, procedure="Challenge")
+            raise
+
+    def authenticate_cps(
+        self,
+        proof: str,
+        requests: tuple[m.AssertionRequest, ...] = (),
+        *,
+        presence: bool = True,
+        expect_holder: str | None = None,
+    ) -> m.Authenticated:
+        facts: dict[str, str] = {"procedure": "AuthenticateCps"}
+        try:
+            require(self._client, Right.CPS)
+            login = cps_proofs.Login(parse(proof), requests, presence, expect_holder)
+            facts["certificate"] = login.proof.x5t_s256
+            return cps_proofs.authenticate(self._core, self._client, login)
+        except Refused as refusal:
+            self._audit_refusal(refusal, **facts)
+            raise
 
     def assertions(self, sid: str, requests: tuple[m.AssertionRequest, ...]) -> tuple[str, ...]:
         return presences.assertions(self._core, self._client, sid, requests)

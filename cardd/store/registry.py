@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, or_, select
 
 from cardd.assurance.presence import PresenceRecord
-from cardd.badges import national_ids
 from cardd.badges.model import Badge, Holder
+from cardd.cps.identity import canonical_national_id
 from cardd.errors import KmsUnavailable
 from cardd.kms.messages import Page
 from cardd.kms.ports import Journal
@@ -129,11 +129,11 @@ class SqlRegistry:
         return items, search.cursor_after("holders", items[-1].staff_number) if more else None
 
     def holders_by_national_id(self, national_id: str) -> list[Holder]:
-        """List those who have a national identifier, normalised (badges.national_ids), by id."""
+        """List those who have a national identifier, written as cards write it, by id."""
         found = {}
         for row in self._connections.rows(self._holders_by_national_id, {"key": national_id}):
             holder = self._holders.read(row)
-            if national_id not in national_ids.normalised(holder.national_ids):
+            if national_id not in _national_ids(holder):
                 self._holders.refuse(row)
             found[holder.id] = holder
         return list(found.values())
@@ -214,7 +214,7 @@ class SqlRegistry:
         self._journals.drop(uid)
 
     def _index_national_ids(self, holder: Holder) -> None:
-        for national_id in sorted(national_ids.normalised(holder.national_ids)):
+        for national_id in sorted(_national_ids(holder)):
             parameters = {"national_id": national_id, "holder_id": holder.id}
             self._connections.change(_INDEX_NATIONAL_ID, parameters)
 
@@ -239,6 +239,10 @@ class SqlRegistry:
             parameters["compact"] = search.compact_pattern(page.q)
         statement = pages[page.cursor is not None, bool(page.q)]
         return self._connections.rows(statement, parameters)
+
+
+def _national_ids(holder: Holder) -> frozenset[str]:
+    return frozenset(map(canonical_national_id, holder.national_ids)) - {""}
 
 
 def _contains(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

@@ -88,12 +88,12 @@ def test_a_badge_is_found_by_each_of_its_names(peopled, things):
 
 
 def test_a_holder_is_found_by_each_national_identifier_however_it_was_written(registry, things):
-    holder = things.holder(1, national_ids=("8 10001234567", "10001234567", "2A1234567"))
+    holder = things.holder(1, national_ids=("8 10001234567", "10001234567", "02a1234567"))
     registry.add_holder(holder)
     registry.add_holder(things.holder(2, national_ids=("810009999999",)))
     for national_id in ("810001234567", "02A1234567"):
         assert registry.holders_by_national_id(national_id) == [holder]
-    assert registry.holders_by_national_id("10001234567") == [], "the caller normalises"
+    assert registry.holders_by_national_id("10001234567") == [], "a card has its prefix"
 
 
 def test_two_holders_with_one_national_identifier_are_both_found(registry, things):
@@ -104,9 +104,9 @@ def test_two_holders_with_one_national_identifier_are_both_found(registry, thing
 
 
 def test_a_national_identifier_follows_the_changes_of_its_holder(registry, things):
-    registry.add_holder(things.holder(national_ids=("10001234567", "123456789")))
+    registry.add_holder(things.holder(national_ids=("10001234567", "0123456789")))
     holder = registry.holder(things.holder().id)
-    changed = registry.put_holder(replace(holder, national_ids=("123456789", "10007654321")))
+    changed = registry.put_holder(replace(holder, national_ids=("0123456789", "10007654321")))
     assert registry.holders_by_national_id("810001234567") == []
     for national_id in ("0123456789", "810007654321"):
         assert registry.holders_by_national_id(national_id) == [changed]

@@ -98,7 +98,7 @@ def test_a_database_of_another_program_is_unavailable(url, path, sealer, sql):
 
 def test_a_registry_of_an_older_cardd_is_refused_with_what_to_do(registry, url, sealer, sql):
     sql("UPDATE schema_version SET version = 1")
-    with pytest.raises(StartError, match="cannot be migrated yet.*cardd-kms init") as caught:
+    with pytest.raises(StartError, match=r"cannot be migrated yet.*cardd-kms init") as caught:
         open_registry(url, sealer)
     assert caught.value.code is StartCode.REGISTRY_VERSION
     assert caught.value.facts == {"found": 1, "needed": 2}
