@@ -5,6 +5,7 @@ The only room of the simulators that uses `cryptography`, which builds X.509.
 
 from simulators.pki.authorities import Pki, PkiError
 from simulators.pki.profile import (
+    ISSUER_NUMBER,
     CardType,
     Category,
     Holder,
@@ -16,6 +17,7 @@ from simulators.pki.profile import (
 )
 
 __all__ = [
+    "ISSUER_NUMBER",
     "CardType",
     "Category",
     "Holder",
