@@ -87,6 +87,7 @@ class CpsCertificate:
     key_usages: frozenset[str] | None
     extended_key_usages: frozenset[str]
     policies: frozenset[str]
+    crl_urls: frozenset[str]
     ocsp_urls: tuple[str, ...]
     category: int | None
     card_type: int | None
@@ -147,6 +148,7 @@ def _read(der: bytes, certificate: x509.Certificate) -> CpsCertificate:
         policies=_oids(
             policy.policy_identifier for policy in extensions.of(x509.CertificatePolicies) or ()
         ),
+        crl_urls=distribution_urls(extensions.of(x509.CRLDistributionPoints)),
         ocsp_urls=_ocsp_urls(extensions.of(x509.AuthorityInformationAccess)),
         category=extensions.private(CATEGORY, octet),
         card_type=extensions.private(CARD_TYPE, integer),
@@ -184,6 +186,7 @@ _STANDARD: dict[type[Any], str] = {
     x509.KeyUsage: ExtensionOID.KEY_USAGE.dotted_string,
     x509.ExtendedKeyUsage: ExtensionOID.EXTENDED_KEY_USAGE.dotted_string,
     x509.CertificatePolicies: ExtensionOID.CERTIFICATE_POLICIES.dotted_string,
+    x509.CRLDistributionPoints: ExtensionOID.CRL_DISTRIBUTION_POINTS.dotted_string,
     x509.AuthorityInformationAccess: ExtensionOID.AUTHORITY_INFORMATION_ACCESS.dotted_string,
 }
 
@@ -236,6 +239,16 @@ def _key_usages(extension: x509.KeyUsage | None) -> frozenset[str] | None:
 
 def _oids(oids: Any) -> frozenset[str]:
     return frozenset(oid.dotted_string for oid in oids)
+
+
+def distribution_urls(points: x509.CRLDistributionPoints | None) -> frozenset[str]:
+    """Return the URIs at which a certificate says that its CRL is (RFC 5280, 4.2.1.13)."""
+    return frozenset(
+        name.value
+        for point in points or ()
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    )
 
 
 def _ocsp_urls(extension: x509.AuthorityInformationAccess | None) -> tuple[str, ...]:

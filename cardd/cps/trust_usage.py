@@ -16,17 +16,18 @@ class Usage(StrEnum):
     CONTACTLESS_AUTHENTICATION = "contactless-authentication"
 
 
-def check_usage(certificate: CpsCertificate, usage: Usage, settings: Trust) -> None:
-    """Return where the certificate may be used so.
-
-    Raises Refused: `test_card_refused`; `certificate_usage`, with what is missing.
-    """
+def check_test_card(certificate: CpsCertificate, settings: Trust) -> None:
+    """Refuse a test card (`test_card_refused`) where the configuration does not allow any."""
     if certificate.category in TEST_CATEGORIES and not settings.allow_test_cards:
         raise Refused(
             Code.TEST_CARD_REFUSED,
-            f"the card is a test card (category {certificate.category:02X}); trust.allow_test_cards "
-            "is not set",
+            f"the card's category is {certificate.category:02X}, that of test cards; "
+            "trust.allow_test_cards is not set",
         )
+
+
+def check_usage(certificate: CpsCertificate, usage: Usage, settings: Trust) -> None:
+    """Refuse a certificate (`certificate_usage`, with what it lacks) that may not be used so."""
     if usage is Usage.CONTACT_AUTHENTICATION:
         lacking = list(_lacking(certificate, settings.contact_authentication))
     else:
