@@ -44,6 +44,10 @@ def _exact(atr: str) -> AtrPattern:
 
 
 PATTERNS = (
+    # First, because the mask of the contact CPS3 lets the third of these through.
+    _exact("3B9B188001001225006480040100009044"),
+    _exact("3B9B188001001225006480000401009044"),
+    _exact("3BDC18FF00001225006480000401009000"),
     AtrPattern(
         bytes.fromhex("3BAC00402A001225006480000310009000"),
         bytes.fromhex("FF00000000FFFFFFFFFFFF000000FFFFFF"),
@@ -55,9 +59,6 @@ PATTERNS = (
         bytes.fromhex("FFFFFFFFFFFFFFFF0000FFC0FFFFFFFFFFFFFF00"),
         Family.CPS3_CONTACTLESS,
     ),
-    _exact("3B9B188001001225006480040100009044"),
-    _exact("3B9B188001001225006480000401009044"),
-    _exact("3BDC18FF00001225006480000401009000"),
 )
 
 
