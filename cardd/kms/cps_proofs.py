@@ -20,7 +20,6 @@ from cardd.kms.ports import Client, Right
 from cardd.kms.presences import Proven, conclude, new_presence
 from cardd.kms.rights import require, require_audiences
 
-
 _Worth = tuple[levels.Acr, tuple[str, ...]]
 CONTACT: _Worth = (levels.Acr.STRONG, levels.CPS_PIN_AMR)
 CONTACTLESS: _Worth = (levels.Acr.ONE_FACTOR, levels.CPS_AMR)

@@ -70,7 +70,12 @@ def conclude(
     """Record a success, sign what was asked for and open the presence, in the caller's act."""
     sid = record.sid if wanted.presence else None
     core.audit.record(
-        event, client=record.client, **_card(record), holder=record.holder_id, sid=sid
+        event,
+        client=record.client,
+        **_card(record),
+        acr=record.acr,
+        holder=record.holder_id,
+        sid=sid,
     )
     assertions = assert_presence(core, record, wanted.requests, sid)
     if wanted.presence:
