@@ -115,7 +115,7 @@ def personalise(
     """
     if profile.card_number is None:
         raise ValueError("a card has a number")
-    issued = {usage: _issue(pki, profile, usage, rng) for usage in Usage}
+    issued = {usage: issue(pki, profile, usage, rng) for usage in Usage}
     keys = {usage: RSA.import_key(one.key) for usage, one in issued.items()}
     content = {usage: one.certificate for usage, one in issued.items()} | dict(certificates or {})
     files = {
@@ -131,7 +131,8 @@ def random_number(rng: Random = secrets.token_bytes) -> str:
     return f"{ISSUER_NUMBER}/26{int.from_bytes(rng(8)) % 10**8:08d}"
 
 
-def _issue(pki: Pki, profile: Profile, usage: Usage, rng: Random | None) -> Issued:
+def issue(pki: Pki, profile: Profile, usage: Usage, rng: Random | None) -> Issued:
+    """Issue one of a card's certificates; the knobs of `profile` hold for its own usage alone."""
     if usage is not profile.usage:
         profile = replace(
             profile,
@@ -326,10 +327,10 @@ def _data_objects(profile: Profile) -> tuple[dict[bytes, ElementaryFile], bytes]
         for name, fid in layout.FREE_OBJECTS.items()
     }
     data = _file(bytes(128), layout.ALWAYS, layout.NEVER, update=layout.BY_PIN)
-    guarded = {base + layout.SIT_FACT: ("CPS_SIT_FACT", _by_pin(_activity("SITUATION")))}
+    guarded = {base + layout.SIT_FACT: ("CPS_SIT_FACT", _by_pin(activity("SITUATION")))}
     for number, fid in enumerate(layout.SITUATIONS[:2], 1):
         name = f"CPS_ACTIVITY_{number:02d}_PS"
-        guarded[base + fid] = (name, _by_pin(_activity(f"CABINET {number}")))
+        guarded[base + fid] = (name, _by_pin(activity(f"CABINET {number}")))
     listed = [
         pkcs15.data_object(name, APPLICATION_NAME, path, auth_id=None)
         for path, (name, _) in free.items()
@@ -347,7 +348,7 @@ def _data_objects(profile: Profile) -> tuple[dict[bytes, ElementaryFile], bytes]
     return {**files, base + layout.CPS_DATA: data}, b"".join(listed)
 
 
-def _activity(name: str) -> bytes:
+def activity(name: str) -> bytes:
     """Return an activity: the only tags anyone has named are EE, 84, 85 and 86."""
     return der.tlv(
         0xEE,

@@ -116,9 +116,17 @@ def private_key(one: Key, where: bytes) -> bytes:
     )
 
 
-def public_key(label: str, identifier: bytes, reference: int, modulus: int, exponent: int) -> bytes:
+def public_key(
+    label: str,
+    identifier: bytes,
+    reference: int,
+    modulus: int,
+    exponent: int,
+    *,
+    usages: Sequence[int] = (VERIFY,),
+) -> bytes:
     """Return a public key of the PuKDF, its value in place."""
-    attributes = sequence(octets(identifier), named_bits(VERIFY), integer(reference))
+    attributes = sequence(octets(identifier), named_bits(*usages), integer(reference))
     value = context(0, sequence(integer(modulus), integer(exponent)))
     bits = integer(modulus.bit_length())
     return sequence(common(label), attributes, context(1, sequence(value, bits)))

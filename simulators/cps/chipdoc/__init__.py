@@ -6,5 +6,6 @@ in it is a model.
 
 from simulators.cps.chipdoc.card import VirtualCps4
 from simulators.cps.chipdoc.chip import Product
+from simulators.cps.chipdoc.personalisation import personalise
 
-__all__ = ["Product", "VirtualCps4"]
+__all__ = ["Product", "VirtualCps4", "personalise"]

@@ -5,10 +5,10 @@ without, as on T=0, `61 xx` announces it to GET RESPONSE. The T=0 card answers 6
 6C xx to a wrong length.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from simulators.cps.chipdoc import applications, codes, files, security, storage
+from simulators.cps.chipdoc import applications, codes, files, listing, security, storage
 from simulators.cps.chipdoc.chip import MODULUS_BYTES, Chip
 from simulators.cps.chipdoc.command import CHAINED, LONGEST_ANSWER, Command
 from simulators.cps.chipdoc.session import Session
@@ -37,7 +37,7 @@ COMMANDS: dict[int, Handler] = {
 class VirtualCps4:
     """A CPS4 in a contact reader. Used by one thread at a time.
 
-    `commands` keeps every APDU that reached the card.
+    `commands` keeps every APDU that reached the card, PINs included.
     """
 
     kind = storage.KIND
@@ -64,6 +64,10 @@ class VirtualCps4:
     def atr(self) -> bytes:
         """The answer to reset."""
         return self.chip.product.atr
+
+    def describe(self) -> Iterator[str]:
+        """Yield what is on the card, as lines for people."""
+        return listing.describe(self.chip)
 
     def power_on(self) -> None:
         """Get power: no application in hand, no code verified."""
