@@ -56,6 +56,15 @@ class TrustStore:
         store._contents()
         return store
 
+    def why_not(self) -> str | None:
+        """Say why no CPS can be believed now, None where one might be. It loads nothing."""
+        try:
+            if any(self._settings.roots.iterdir()):
+                return None
+        except OSError:
+            pass
+        return f"there is no root certificate in {self._settings.roots} (trust.roots)"
+
     @property
     def authorities(self) -> tuple[Authority, ...]:
         """Return the configured authorities, roots first; Refused (`trust_unavailable`)."""

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cardd.config import Trust
 from cardd.cps.certificate import distribution_urls
+from cardd.cps.trust_files import read_bounded
 from cardd.errors import Code, Refused
 
 SUFFIXES: Final = frozenset({".pem", ".cer", ".crt", ".der"})
@@ -92,12 +93,9 @@ def _read_folder(folder: Path, *, is_root: bool) -> list[Authority]:
 
 def _read_file(file: Path, *, is_root: bool) -> list[Authority]:
     try:
-        with file.open("rb") as opened:
-            content = opened.read(MAXIMUM_FILE_BYTES + 1)
+        content = read_bounded(file, MAXIMUM_FILE_BYTES)
     except OSError as error:
         _refuse(f"{file} cannot be read: {error}")
-    if len(content) > MAXIMUM_FILE_BYTES:
-        _refuse(f"{file} has over {MAXIMUM_FILE_BYTES} bytes; it is no authority's certificate")
     try:
         if _PEM in content:
             certificates = x509.load_pem_x509_certificates(content)

@@ -9,6 +9,7 @@ made when a list is read. Source: RFC 5280 (5, 6.3).
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -20,6 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID
 
 from cardd.cps.trust_authorities import Authority
+from cardd.cps.trust_files import read_bounded
 
 SUFFIX: Final = ".crl"
 MAXIMUM_FILES: Final = 64
@@ -191,16 +193,17 @@ class CrlFolder:
             with os.scandir(self._folder) as entries:
                 named = [entry for entry in entries if entry.name.endswith(SUFFIX)]
                 for entry in sorted(named, key=lambda each: each.name)[:MAXIMUM_FILES]:
-                    status = entry.stat()
-                    yield entry.name, (status.st_mtime_ns, status.st_size, status.st_ino)
+                    # A file that goes meanwhile is as if it had not been there.
+                    with suppress(FileNotFoundError):
+                        status = entry.stat()
+                        yield entry.name, (status.st_mtime_ns, status.st_size, status.st_ino)
         except OSError:
             # Then nothing covers a certificate: the refusal says that no list does.
             return
 
     def _read(self, name: str) -> Crl | CrlError:
         try:
-            with (self._folder / name).open("rb") as file:
-                content = file.read(MAXIMUM_BYTES + 1)
+            content = read_bounded(self._folder / name, MAXIMUM_BYTES)
             return read_crl(content, self._authorities)
         except OSError as error:
             return CrlError(f"it cannot be read: {error}")

@@ -24,6 +24,7 @@ from pyhanko_certvalidator.errors import (
     RevokedError,
     ValidationError,
 )
+from pyhanko_certvalidator.ltv.types import ValidationTimingInfo, ValidationTimingParams
 from pyhanko_certvalidator.policy_decl import (
     CertRevTrustPolicy,
     RevocationCheckingPolicy,
@@ -87,8 +88,8 @@ class Paths:
         """
         try:
             leaf = _load(der)
-            context = self._context(now, RevocationCheckingRule.NO_CHECK)
             with self._lock:
+                context = self._context(now, RevocationCheckingRule.NO_CHECK)
                 path = _finish(CertificateValidator(leaf, None, context).async_validate_path())
             issuers = [
                 self._by_der[authority.certificate.dump()]
@@ -112,9 +113,9 @@ class Paths:
         """
         try:
             response = ocsp.OCSPResponse.load(answer, strict=True)
-            context = self._context(now, RevocationCheckingRule.OCSP_REQUIRED, [response])
             leaf = _load(der)
             with self._lock:
+                context = self._context(now, RevocationCheckingRule.OCSP_REQUIRED, [response])
                 _finish(CertificateValidator(leaf, None, context).async_validate_path())
         except RevokedError as error:
             raise Refused(
@@ -134,7 +135,7 @@ class Paths:
         checking = RevocationCheckingPolicy(
             ee_certificate_rule=rule, intermediate_ca_cert_rule=RevocationCheckingRule.NO_CHECK
         )
-        return ValidationContext(
+        context = ValidationContext(
             trust_roots=self._roots,
             certificate_registry=CertificateRegistry.build(self._authorities()),
             moment=now,
@@ -143,6 +144,12 @@ class Paths:
             time_tolerance=self._skew,
             signature_validator=self._signatures,
         )
+        # `moment` alone would judge the past: a revocation dated later than it, as by a responder
+        # whose clock is ahead, would not count.
+        context.timing_params = ValidationTimingParams(
+            ValidationTimingInfo(now, now, point_in_time_validation=False), self._skew
+        )
+        return context
 
     def _refuse_issuer(self, leaf: x509.Certificate) -> NoReturn:
         """Refuse a certificate without a path: its issuer is unknown, or known with another key."""

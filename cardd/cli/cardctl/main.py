@@ -19,6 +19,7 @@ COMMANDS = {
     "presence": ("presences:presence", "Who is at this workstation."),
     "holder": ("people:holder", "The people who may hold badges."),
     "badge": ("badges:badge", "Encode, list and revoke badges."),
+    "trust": ("trust:trust", "The authorities and CRLs that CPS are verified with."),
     "jwks": ("workstation:jwks", "Print the public keys that verify assertions."),
 }
 
