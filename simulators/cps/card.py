@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from simulators.cps import layout, listing, storage
+from simulators.cps import layout
 from simulators.cps.activation import Activation
 from simulators.cps.chip import Chip, Face
 from simulators.cps.interpreter import Interpreter
+from simulators.cps.listing import describe
+from simulators.cps.storage import KIND, dump, load
 
 ATRS = {Face.CONTACT: layout.ATR_CONTACT, Face.CONTACTLESS: layout.ATR_CONTACTLESS}
 
@@ -17,6 +19,8 @@ class VirtualCps:
     Used by one thread at a time. `commands` keeps every APDU that reached the card, PINs included.
     """
 
+    kind = KIND
+
     def __init__(self, chip: Chip, face: Face = Face.CONTACT) -> None:
         self.commands: list[bytes] = []
         self._power(chip, face)
@@ -24,11 +28,11 @@ class VirtualCps:
     @classmethod
     def from_json(cls, value: object) -> "VirtualCps":
         """Return the card of a JSON value; raise ValueError that says which field is wrong."""
-        return cls(storage.load(value))
+        return cls(load(value))
 
     def to_json(self) -> dict[str, Any]:
         """Return what the chip keeps without power, as JSON-ready values."""
-        return storage.dump(self.chip)
+        return dump(self.chip)
 
     @property
     def chip(self) -> Chip:
@@ -51,7 +55,7 @@ class VirtualCps:
 
     def describe(self) -> Iterator[str]:
         """Yield what is on the card, as lines for people."""
-        return listing.describe(self.chip)
+        return describe(self.chip)
 
     def power_on(self) -> None:
         """Get power: nothing selected but the MF, nothing verified."""

@@ -18,11 +18,11 @@ def serial_file(number: str) -> bytes:
     if not digits.isdigit() or len(issuer) != 10 or len(serial) not in {8, 10}:
         raise ValueError(f"{number!r} is no card number: write 8025000001/ and 8 or 10 digits")
     if len(serial) == PADDED_DIGITS:
-        digits += f"{_luhn(digits)}F"
+        digits += f"{luhn(digits)}F"
     return der.tlv(SERIAL_TAG, bytes.fromhex(digits))
 
 
-def _luhn(digits: str) -> int:
+def luhn(digits: str) -> int:
     """Return the check digit (ISO/IEC 7812-1, annex B)."""
     total = 0
     for place, digit in enumerate(reversed(digits)):

@@ -11,7 +11,7 @@ MASK = 0xFFFFFFFF
 
 
 def _icbrt(value: int) -> int:
-    root = round(value ** (1 / 3))
+    root: int = round(value ** (1 / 3))
     while root**3 > value:
         root -= 1
     while (root + 1) ** 3 <= value:

@@ -8,9 +8,10 @@ from Crypto.PublicKey import RSA
 from simulators.cps import layout
 from simulators.cps.chip import Chip, Code, ElementaryFile, Face, PrivateKey
 
-KIND = "cps3"
+KIND: Literal["cps3"] = "cps3"
 RULES = 6
 CODE_RULES = 5
+KEY_BITS = 2048
 MAX_FILE_BYTES = 8192
 
 Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
@@ -86,12 +87,11 @@ def load(value: object) -> Chip:
     files = {bytes.fromhex(one.path): _load_file(one) for one in stored.files}
     codes = {one.reference: _load_code(one) for one in stored.codes}
     keys = {(bytes.fromhex(one.folder), one.reference): _load_key(one) for one in stored.keys}
-    if (len(files), len(codes), len(keys)) != tuple(
-        map(len, (stored.files, stored.codes, stored.keys))
-    ):
+    stored_count = len(stored.files) + len(stored.codes) + len(stored.keys)
+    if len(files) + len(codes) + len(keys) != stored_count:
         raise ValueError("files, codes, keys: two have one name")
-    if layout.PUK not in codes:
-        raise ValueError("codes: there is no PUK")
+    if set(codes) != {layout.PIN, layout.PUK}:
+        raise ValueError("codes: a card has a PIN and an unblocking code")
     return Chip(stored.number, files, codes, keys)
 
 
@@ -119,6 +119,8 @@ def _dump_code(reference: int, code: Code) -> StoredCode:
 
 
 def _load_code(stored: StoredCode) -> Code:
+    if stored.tries_left > stored.tries:
+        raise ValueError("codes: more tries are left than there are")
     return Code(
         bytes.fromhex(stored.value),
         stored.tries,
@@ -135,9 +137,12 @@ def _dump_key(folder: bytes, reference: int, key: PrivateKey) -> StoredKey:
 
 
 def _load_key(stored: StoredKey) -> PrivateKey:
-    key = RSA.import_key(bytes.fromhex(stored.value))
-    if not key.has_private():
-        raise ValueError("key: it is a public one")
+    try:
+        key = RSA.import_key(bytes.fromhex(stored.value))
+    except (ValueError, IndexError, TypeError):
+        raise ValueError("key: it is no RSA key") from None
+    if not key.has_private() or key.size_in_bits() != KEY_BITS:
+        raise ValueError(f"key: a card has private keys of {KEY_BITS} bits")
     return PrivateKey(key, _load_rules(stored.rules))
 
 

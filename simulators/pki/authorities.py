@@ -93,8 +93,11 @@ class Pki:
         names = naming(production=production, crl_base=crl_base, ocsp=ocsp)
         now = (now or datetime.now(UTC)).replace(microsecond=0)
         pki = cls(folder, names, now, _authorities(names, now))
-        pki._write()
-        pki.write_crls(now=now)
+        try:
+            pki._write()
+            pki.write_crls(now=now)
+        except OSError as error:
+            raise PkiError(f"{folder} cannot be written: {error.strerror}") from error
         return pki
 
     @classmethod
