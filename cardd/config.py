@@ -6,6 +6,7 @@ Every key is a field here and its docstring says what it means; an unknown key i
 import re
 import socket
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -23,7 +24,7 @@ Seconds = Annotated[float, Meta(gt=0, le=7 * 86400)]
 ObjectIdentifier = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9]\d{0,30})){1,30}\Z")]
 # Plain http: what is fetched is signed.
 HttpUrl = Annotated[str, Meta(pattern=r"^http://[^\s/?#@]+(/[!-~]*)?\Z", max_length=512)]
-Right = Literal["observe", "authenticate", "enrol", "attest", "guard", "admin"]
+Right = Literal["observe", "authenticate", "last-try", "enrol", "attest", "guard", "admin"]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,12 +46,16 @@ class Sockets(Section, frozen=True, kw_only=True):
 
 
 class VirtualReader(Section, frozen=True, kw_only=True):
-    """A built-in reader: the reader end of the vpcd wire, `unix:PATH` or `tcp:127.0.0.1:PORT`."""
+    """A built-in reader: the reader end of the vpcd wire, `unix:PATH` or `tcp:127.0.0.1:PORT`.
+
+    With `pinpad` it takes PINs by keys of its own, at `PATH.keys`; it then needs `unix:PATH`.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     listen: Annotated[
         str, Meta(pattern=r"^(unix:/.+|tcp:(127\.0\.0\.1|\[::1\]|localhost):\d{1,5})\Z")
     ]
+    pinpad: bool = False
 
 
 class Readers(Section, frozen=True, kw_only=True):
@@ -137,10 +142,11 @@ class Trust(Section, frozen=True, kw_only=True):
 
 
 class PresenceSettings(Section, frozen=True, kw_only=True):
-    """How long a presence lives."""
+    """How long a presence lives; one of a contact card by default until the card is taken out."""
 
     idle_s: Seconds = 30 * 60.0
     maximum_s: Seconds = 4 * 3600.0
+    contact_removal: Literal["end", "keep"] = "end"
 
 
 class Grant(Section, frozen=True, kw_only=True):
@@ -276,8 +282,17 @@ def _check(config: Config, origin: str) -> None:
     names = [reader.name for reader in config.readers.virtual]
     if len(set(names)) != len(names):
         refuse("two virtual readers have the same name")
-    for number, grant in enumerate(config.access.grants, 1):
+    for reader in config.readers.virtual:
+        if reader.pinpad and not reader.listen.startswith("unix:"):
+            refuse(f"the virtual reader {reader.name} has a pinpad, so it must listen at unix:PATH")
+    _check_grants(config.access.grants, refuse)
+
+
+def _check_grants(grants: tuple[Grant, ...], refuse: Callable[[str], NoReturn]) -> None:
+    for number, grant in enumerate(grants, 1):
         if (grant.user is None) == (grant.group is None):
             refuse(f"access.grants, entry {number}: name a user or a group, and not both")
         if grant.audiences and "authenticate" not in grant.rights:
             refuse(f"access.grants, entry {number}: audiences go with the right authenticate")
+        if "last-try" in grant.rights and "authenticate" not in grant.rights:
+            refuse(f"access.grants, entry {number}: last-try goes with the right authenticate")

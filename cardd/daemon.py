@@ -15,6 +15,7 @@ from cardd.assembly import open_key_service
 from cardd.clock import SystemClock
 from cardd.config import Config
 from cardd.config import Readers as ReaderSettings
+from cardd.cps.trust import TrustStore
 from cardd.lifecycle import (
     Lifecycle,
     Notifier,
@@ -59,6 +60,7 @@ async def _run(config: Config) -> None:
             settings=config.presence,
             debounce_ms=config.readers.debounce_ms,
             clock=clock,
+            trust=TrustStore(config.trust),
         )
         lifecycle.on_leave("workstation", workstation.stop, limit_s=WORKSTATION_STOP_S)
         await workstation.start()
@@ -83,7 +85,12 @@ async def _run(config: Config) -> None:
 def _sources(settings: ReaderSettings) -> Iterator[tuple[ReaderSource, ...]]:
     """Make the configured sources of readers; the addresses of virtual ones are taken at once."""
     virtual = [
-        VirtualSource(reader.name, reader.listen, answer_timeout_s=settings.answer_timeout_s)
+        VirtualSource(
+            reader.name,
+            reader.listen,
+            answer_timeout_s=settings.answer_timeout_s,
+            has_pinpad=reader.pinpad,
+        )
         for reader in settings.virtual
     ]
     with ExitStack() as stack:

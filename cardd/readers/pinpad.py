@@ -73,6 +73,15 @@ class PinEntry:
             + data
         )
 
+    def command(self, digits: bytes) -> bytes:
+        """Return the VERIFY command with the digits that were typed, for the built-in reader."""
+        block = (
+            digits
+            if self.stored_length is None
+            else digits.ljust(self.stored_length, bytes((self.pad,)))
+        )
+        return self.header + bytes((len(block),)) + block
+
     @classmethod
     def parse(cls, structure: bytes) -> "PinEntry":
         """Read what `encode` writes, for the built-in reader; raise CardProtocolError."""

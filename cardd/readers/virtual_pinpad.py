@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from cardd.errors import CardRemoved
 from cardd.readers.listening import listen, stop_listening
-from cardd.readers.pinpad import Keyed, PinEntry
+from cardd.readers.pinpad import ENTRY_S, Keyed, PinEntry
 
 ENTRY, OVER = 0x01, 0x02
 VERIFYING = 0x00
@@ -49,6 +49,22 @@ class VirtualPinpad:
         if self._door is not None:
             stop_listening(self._door)
             self._door = None
+
+    def verify(self, entry: PinEntry, transmit: Callable[[bytes], bytes], gone: Gone) -> bytes:
+        """Ask for a PIN and send it to the card; return the card's status word, or the reader's.
+
+        Raises CardRemoved where the card left meanwhile, and what `transmit` raises.
+        """
+        status = 0
+        try:
+            typed = self.digits(entry, ENTRY_S, gone)
+            if isinstance(typed, Keyed):
+                status = typed
+            else:
+                status = int.from_bytes(transmit(entry.command(typed))[-2:])
+        finally:
+            self.over(status)
+        return status.to_bytes(2)
 
     def digits(self, entry: PinEntry, limit_s: float, gone: Gone) -> bytes | Keyed:
         """Return the digits that were typed, or how the entry ended without them.
