@@ -21,6 +21,7 @@ from simulators.pki.certificates import authority_name
 
 ANSWER_LIFE = timedelta(hours=1)
 LONGEST_NONCE = 128
+LONGEST_SERIAL_BITS = 160
 
 
 class Manner(StrEnum):
@@ -80,6 +81,8 @@ class OcspSigner:
             asked = ocsp.load_der_ocsp_request(request)
             serial, algorithm = asked.serial_number, asked.hash_algorithm
             is_ours = self._is_ours(asked)
+            if not 0 < serial.bit_length() <= LONGEST_SERIAL_BITS or serial < 0:
+                raise ValueError("no serial number of RFC 5280, 4.1.2.2")  # noqa: TRY301 - one end
         except (ValueError, NotImplementedError, UnsupportedAlgorithm, TypeError):
             return _unsuccessful(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
         if manner is Manner.REFUSE:
