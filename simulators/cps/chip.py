@@ -47,7 +47,6 @@ class Code:
     tries: int
     tries_left: int
     rules: bytes
-    uses: int | None = None
     uses_left: int | None = None
 
     @property

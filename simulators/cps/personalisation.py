@@ -152,7 +152,7 @@ def issue(pki: Pki, profile: Profile, usage: Usage, rng: Random | None) -> Issue
 def _codes(pin: bytes, puk: bytes) -> dict[int, Code]:
     return {
         layout.PIN: Code(pin, 3, 3, CODE_RULES[layout.PIN]),
-        layout.PUK: Code(puk, 10, 10, CODE_RULES[layout.PUK], 100, 100),
+        layout.PUK: Code(puk, 10, 10, CODE_RULES[layout.PUK], 100),
     }
 
 

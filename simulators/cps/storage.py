@@ -45,7 +45,6 @@ class StoredCode(_Strict, frozen=True):
     tries: Annotated[int, msgspec.Meta(ge=1, le=15)]
     tries_left: Annotated[int, msgspec.Meta(ge=0, le=15)]
     rules: Hex
-    uses: Byte | None = None
     uses_left: Byte | None = None
 
 
@@ -113,7 +112,6 @@ def _dump_code(reference: int, code: Code) -> StoredCode:
         code.tries,
         code.tries_left,
         _hex(code.rules),
-        code.uses,
         code.uses_left,
     )
 
@@ -126,7 +124,6 @@ def _load_code(stored: StoredCode) -> Code:
         stored.tries,
         stored.tries_left,
         _sized(stored.rules, CODE_RULES, "rules"),
-        stored.uses,
         stored.uses_left,
     )
 

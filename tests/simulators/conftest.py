@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from simulators.cps import chipdoc
+from simulators.cps import chipdoc, personalise
+from simulators.cps.chip import Chip as Cps3Chip
 from simulators.cps.chipdoc import Product
 from simulators.cps.chipdoc.chip import Chip
 from simulators.pki import Pki, Profile
@@ -26,3 +27,9 @@ def cps4_chip(pki: Pki) -> Chip:
 def cps4_t0_chip(cps4_chip: Chip) -> Chip:
     """Give the same chip as a card of T=0 alone."""
     return replace(cps4_chip, product=Product.T0)
+
+
+@pytest.fixture(scope="session")
+def cps3_chip(pki: Pki) -> Cps3Chip:
+    """Give a CPS3's chip; it is a value, so that no test can change it."""
+    return personalise(pki, Profile()).chip

@@ -64,9 +64,7 @@ def _code(activation: Activation, reference: int) -> bytes:
 
 
 def _uses(code: Code) -> list[bytes]:
-    if code.uses is None or code.uses_left is None:
-        return []
-    return [der.tlv(0x9C, bytes((code.uses,))), der.tlv(0x9D, bytes((code.uses_left,)))]
+    return [] if code.uses_left is None else [der.tlv(0x9D, code.uses_left.to_bytes(2))]
 
 
 def _key(activation: Activation, reference: int) -> bytes:
