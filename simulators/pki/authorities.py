@@ -8,6 +8,7 @@ pki.json         names, addresses, revoked serials
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,6 +167,18 @@ class Pki:
         """Revoke a certificate, whoever it is of; the next list has it."""
         self.revoked[serial] = (when or datetime.now(UTC)).replace(microsecond=0)
         self._write_state()
+
+    def serials_in(self, contents: Iterable[bytes]) -> list[int]:
+        """Return the serial numbers of this PKI's certificates among the contents of files."""
+        serials = []
+        for content in contents:
+            try:
+                certificate = x509.load_der_x509_certificate(content)
+            except ValueError:
+                continue
+            if certificate.issuer == self.intermediate.certificate.subject:
+                serials.append(certificate.serial_number)
+        return serials
 
     def read_revoked(self) -> dict[int, datetime]:
         """Return what is revoked in the folder now; another process may have revoked it."""

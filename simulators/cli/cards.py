@@ -1,54 +1,25 @@
-"""`cardd-sim`: make virtual cards, and put them into virtual readers."""
+"""`cardd-sim new`, `insert`, `tap` and `show`: virtual cards, and the readers they go into."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
 from simulators import card as card_files
-from simulators.address import DEFAULT_READER, AddressError
+from simulators.address import DEFAULT_READER
 from simulators.air import AirInterface, BitRate
-from simulators.card import CardFileError, StoredCard
+from simulators.card import StoredCard
+from simulators.cli.reports import NotNoticed, reported, signals_interrupt
 from simulators.cps import Face
 from simulators.desfire import VirtualDesfire
 from simulators.faults import Faults, TearMoment
 from simulators.issuing import CPS_KINDS, issue_cps, open_pki, random_source
-from simulators.link import Insertion, LinkError, insert
-from simulators.pki import Pki, PkiError
+from simulators.link import Insertion, insert
 from simulators.stay import Fixed, Stay, Tap
 
 DESFIRE_KINDS = {"desfire-ev1": "ev1", "desfire-ev2": "ev2"}
 INSERT_SECONDS = 3600.0
 LONGEST_SECONDS = 86_400.0
 GRACE_SECONDS = 10.0
-
-
-class CardFileFailure(click.ClickException):
-    """A card file cannot be used."""
-
-    exit_code = 3
-
-
-class PkiFailure(click.ClickException):
-    """A PKI cannot be used."""
-
-    exit_code = 6
-
-
-class ReaderFailure(click.ClickException):
-    """There is no reader at the address."""
-
-    exit_code = 4
-
-
-class NotNoticed(click.ClickException):
-    """The reader did not power the card."""
-
-    exit_code = 5
 
 
 reader_option = click.option(
@@ -68,16 +39,7 @@ face_option = click.option(
 file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """Virtual smart cards, for machines without readers.
-
-    Exit codes: 0 done, 2 wrong usage, 3 card file, 4 no reader, 5 the reader took no notice,
-    6 PKI.
-    """
-
-
-@main.command()
+@click.command()
 @click.argument("kind", type=click.Choice(sorted([*DESFIRE_KINDS, *CPS_KINDS])))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
 @click.option("--uid", metavar="HEX", help="The UID of a DESFire, 7 bytes; random otherwise.")
@@ -103,7 +65,7 @@ def new(
     A DESFire is factory-fresh. A CPS, CPF, CPE or CPS4 has its keys and certificates, the PIN 1234
     and the unblocking code 12345678.
     """
-    with _reported():
+    with reported():
         if kind in DESFIRE_KINDS:
             badge = VirtualDesfire.factory(
                 DESFIRE_KINDS[kind], uid=_uid(uid), rng=random_source(seed)
@@ -114,20 +76,7 @@ def new(
         _create(out, issue_cps(kind, holder, pki, seed), f"{kind}, issued by {pki.folder}")
 
 
-@main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--production", is_flag=True, help="Leave TEST out of the authorities' names.")
-@click.option("--crl-base", metavar="URL", help="Where certificates say that the CRLs are.")
-@click.option("--ocsp", metavar="URL", help="Where certificates say that an OCSP responder is.")
-def pki(*, folder: Path, production: bool, crl_base: str | None, ocsp: str | None) -> None:
-    """Make a test IGC-Santé in DIR: authorities, keys, CRLs."""
-    with _reported():
-        made = Pki.create(folder, production=production, crl_base=crl_base, ocsp=ocsp)
-    click.echo(f"{folder}: {made.naming.root}, {made.naming.intermediate}")
-    click.echo(f"trust {made.roots}, intermediates in {made.intermediates}, CRLs in {made.crls}")
-
-
-@main.command("insert")
+@click.command("insert")
 @file_argument
 @reader_option
 @click.option(
@@ -176,7 +125,7 @@ def insert_command(
     )
 
 
-@main.command()
+@click.command()
 @file_argument
 @reader_option
 @face_option
@@ -185,11 +134,11 @@ def tap(file: Path, reader: str, face: str | None) -> None:
     _present(file, reader, stay=Tap(), face=face)
 
 
-@main.command()
+@click.command()
 @file_argument
 def show(file: Path) -> None:
     """Print what is on the card of FILE; of its keys, only the check values."""
-    with _reported():
+    with reported():
         card = card_files.load(file)
     for line in card.describe():
         click.echo(line)
@@ -207,7 +156,7 @@ def _present(
 ) -> None:
     insertion = None
     try:
-        with _reported(), _signals_pull(), card_files.hold(file) as card:
+        with reported(), signals_interrupt(), card_files.hold(file) as card:
             if face is not None:
                 card.turn(Face(face))
             with insert(card, reader, stay=stay, faults=faults, air=air) as insertion:
@@ -231,36 +180,6 @@ def _report(file: Path, reader: str, insertion: Insertion) -> None:
     click.echo(f"{file}: answered {insertion.answered} commands")
 
 
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn the errors of card files and readers into one line and an exit code."""
-    try:
-        yield
-    except CardFileError as error:
-        raise CardFileFailure(str(error)) from error
-    except PkiError as error:
-        raise PkiFailure(str(error)) from error
-    except AddressError as error:
-        raise click.BadParameter(str(error), param_hint="--reader") from error
-    except LinkError as error:
-        raise ReaderFailure(str(error)) from error
-
-
-@contextmanager
-def _signals_pull() -> Iterator[None]:
-    """Leave the reader in order on SIGTERM and SIGHUP too: a driver may hang on a killed card."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    former = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for name, handler in former.items():
-            signal.signal(name, handler)
-
-
 def _create(out: Path, card: StoredCard, what: str) -> None:
     card_files.create(out, card)
     click.echo(f"{out}: {what}")
@@ -276,7 +195,3 @@ def _uid(text: str | None) -> bytes | None:
     if len(uid) != 7:
         raise click.BadParameter("write 7 bytes as 14 hexadecimal digits", param_hint="--uid")
     return uid
-
-
-if __name__ == "__main__":
-    main()
