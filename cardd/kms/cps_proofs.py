@@ -16,9 +16,9 @@ from cardd.errors import Code, Refused
 from cardd.kms import challenges
 from cardd.kms import messages as m
 from cardd.kms.core import Core
-from cardd.kms.ports import Client, Right
+from cardd.kms.ports import Client
 from cardd.kms.presences import Proven, conclude, new_presence
-from cardd.kms.rights import require, require_audiences
+from cardd.kms.rights import require_audiences
 
 _Worth = tuple[levels.Acr, tuple[str, ...]]
 CONTACT: _Worth = (levels.Acr.STRONG, levels.CPS_PIN_AMR)
@@ -37,7 +37,6 @@ class Login:
 
 def challenge(core: Core, client: Client) -> m.Challenge:
     """Issue a challenge for one proof of this client."""
-    require(client, Right.CPS)
     now = core.now()
     value = core.challenges.issue(client.name, now)
     return m.Challenge(value, issued_at=now, expires_at=now + challenges.LIFETIME_S)
@@ -45,7 +44,6 @@ def challenge(core: Core, client: Client) -> m.Challenge:
 
 def authenticate(core: Core, client: Client, login: Login) -> m.Authenticated:
     """Verify a proof, find whom it names, then open, sign and answer."""
-    require(client, Right.CPS)
     require_audiences(client, login.requests)
     claims = login.proof.claims
     issued_at = _spend(core, client, claims)

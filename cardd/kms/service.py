@@ -57,6 +57,7 @@ class _Face:
 
     def challenge(self) -> m.Challenge:
         try:
+            require(self._client, Right.CPS)
             return cps_proofs.challenge(self._core, self._client)
         except Refused as refusal:
             self._audit_refusal(refusal, procedure="Challenge")

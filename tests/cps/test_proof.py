@@ -316,6 +316,23 @@ def test_any_other_text_is_refused(text: str) -> None:
     assert refusal(text) is Code.PROOF_INVALID
 
 
-def test_a_text_of_any_length_is_refused_at_once() -> None:
+def test_a_text_of_any_length_is_refused_at_once(compact: str) -> None:
     assert refusal("A" * 10_000_000) is Code.PROOF_INVALID
     assert refusal("." * 60_000) is Code.PROOF_INVALID
+    with pytest.raises(Refused):
+        proof.parse(compact + "AAAA" * 16_000)
+
+
+def test_another_number_of_parts_is_refused(compact: str) -> None:
+    for other in (compact + ".AAAA", "AAAA." + compact, compact.rpartition(".")[0]):
+        assert refusal(other) is Code.PROOF_INVALID
+
+
+def test_a_signature_has_one_writing(compact: str) -> None:
+    """256 bytes leave four spare bits in the last character, which a lenient decoder drops."""
+    assert compact[-1] in "AQgw"
+    for spare in range(1, 16):
+        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        other = compact[:-1] + alphabet[alphabet.index(compact[-1]) + spare]
+        assert refusal(other) is Code.PROOF_INVALID
+    assert refusal(compact + "==") is Code.PROOF_INVALID

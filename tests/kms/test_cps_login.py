@@ -299,6 +299,8 @@ def test_the_contactless_key_is_one_factor_and_never_strong(
         compact = technical.prove(here.claims())
         claimed = refusal(here.service.authenticate_cps, compact, (STRONG,))
         assert claimed is Code.SECOND_FACTOR_REQUIRED
+        events = [line["event"] for line in lines(tmp_path)]
+        assert events.count("cps.succeeded") == 1, "the audit tells of no success that was none"
         assert here.login(card).acr == "urn:cardd:acr:strong"
         assert result.sid is not None
         asked_later = refusal(here.service.assertions, result.sid, (STRONG,))
