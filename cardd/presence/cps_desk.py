@@ -142,7 +142,11 @@ class CpsDesk:
 
     def _try(self, login: _Login, given: PinGiven) -> asyncio.Future[CarddError | None]:
         login.attempt = asyncio.get_running_loop().create_future()
-        login.operation.verifying = True
+        operation = login.operation
+        operation.verifying = True
+        if operation.pin is not None and operation.pin.entry == "pinpad":
+            asked = msgspec.structs.replace(operation.pin, asked=True)
+            operation.ask_pin(asked, operation.problem)
         job = partial(
             log_in,
             seen=login.read.seen,
@@ -193,6 +197,7 @@ class CpsDesk:
         if isinstance(error, PinIncorrect | PinLastTry):
             left = error.tries_left if isinstance(error, PinIncorrect) else 1
             wanted = msgspec.structs.replace(wanted, tries_left=left, last_try=left == 1)
+        wanted = msgspec.structs.replace(wanted, asked=False)
         problem = cps_problem(error)
         login.operation.ask_pin(wanted, problem)
         self._outcomes.refused(login.read.visit, problem)

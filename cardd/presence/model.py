@@ -87,7 +87,8 @@ class PinWanted(msgspec.Struct, frozen=True):
 
     `card` is the card's handle, which the PIN must name. `tries_left` is None where the card does
     not tell. `entry` says where it is typed: at the client, or at the reader's own keypad.
-    `last_try` says that the next wrong PIN blocks the card: it needs `use_last_try`.
+    `last_try` says that the next wrong PIN blocks the card: it needs `use_last_try`. `asked` says
+    that the reader's keypad asks for it now.
     """
 
     card: str
@@ -97,6 +98,7 @@ class PinWanted(msgspec.Struct, frozen=True):
     min_length: int
     max_length: int
     last_try: bool
+    asked: bool = False
 
 
 class AuthenticationResult(msgspec.Struct, frozen=True):

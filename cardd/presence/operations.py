@@ -63,7 +63,7 @@ class Operation:
         """Where it stands now."""
         if self._final is not None:
             return self._final
-        if self.pin is not None and not self.verifying:
+        if self.pin is not None and (self.pin.asked or not self.verifying):
             return State.PIN_REQUIRED
         return State.IN_PROGRESS if self.claimed else State.WAITING_FOR_CARD
 
@@ -97,7 +97,7 @@ class Operation:
     def ask_pin(self, wanted: PinWanted, problem: Problem | None = None) -> None:
         """Wait for a PIN; `problem` is why the one before did not do. Wakes who waits."""
         self.pin = wanted
-        self.verifying = False
+        self.verifying = wanted.asked
         self.problem = problem
         self._wake()
 
