@@ -115,7 +115,7 @@ def signing_input(claims: ProofClaims, chain: tuple[bytes, ...]) -> bytes:
 
     `chain` holds DER certificates, the card's authentication certificate first, then those that
     lead towards the root, at most MAXIMUM_CERTIFICATES in all. Raises Refused (`proof_invalid`)
-    where the chain or its result is larger than any verifier takes.
+    where the chain is larger than any verifier takes.
     """
     if not 1 <= len(chain) <= MAXIMUM_CERTIFICATES or not all(
         1 <= len(der) <= MAXIMUM_BYTES for der in chain

@@ -41,8 +41,9 @@ class Client:
 
 
 class KeyService(Protocol):
-    """The key service as one client sees it, embedded or remote. Thread-safe; no call waits long.
+    """The key service as one client sees it, embedded or remote. Thread-safe.
 
+    No call waits long, but `authenticate_cps` as long as the configured OCSP responders may take.
     Errors: Refused with its code; KmsUnavailable. After an error of `next` the handle is gone.
     """
 

@@ -1,11 +1,13 @@
 """A test IGC-Santé and the cards of one person, made once: RSA keys take their time."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from simulators.pki import Pki, Profile, Usage
-from tests.kms.cps_world import NOW, Card, issued
+from tests.kms.cps_world import NOW, Card, Desk, desk, issued
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,14 @@ def card(pki: Pki) -> Card:
 @pytest.fixture(scope="session")
 def technical(pki: Pki) -> Card:
     return issued(pki, Profile(usage=Usage.TECHNICAL))
+
+
+@pytest.fixture
+def here(tmp_path: Path, pki: Pki) -> Iterator[Desk]:
+    with desk(tmp_path, pki) as opened:
+        yield opened
+
+
+@pytest.fixture
+def who(here: Desk) -> str:
+    return here.add()

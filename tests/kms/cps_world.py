@@ -1,11 +1,13 @@
 """Cards of a test IGC-Santé that sign proofs, and key services that judge them."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 from Crypto.Hash import SHA256
@@ -18,6 +20,7 @@ from cardd.cps import proof
 from cardd.cps.proof import ProofClaims, ProofPurpose
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
+from cardd.kms.audit import verify as verify_audit
 from cardd.kms.ports import KeyService
 from simulators.pki import Pki, Profile
 from tests.kms.kms_world import NONCE, MovedClock, configuration, key_service
@@ -25,6 +28,7 @@ from tests.kms.kms_world import NONCE, MovedClock, configuration, key_service
 NOW = 1_800_000_000
 AUDIENCE = "https://dpi.test"
 REQUEST = m.AssertionRequest(audience=AUDIENCE, nonce=NONCE)
+STRONG = m.AssertionRequest(audience=AUDIENCE, nonce=NONCE, minimum_acr="urn:cardd:acr:strong")  # type: ignore[arg-type]
 NATIONAL_ID = "899700000012"
 
 
@@ -106,3 +110,21 @@ def refusal(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Code:
     with pytest.raises(Refused) as caught:
         call(*arguments, **keywords)
     return caught.value.code
+
+
+def statement(here: Desk, assertion: str) -> dict[str, Any]:
+    """Return the claims of an assertion, verified with the key service's public key alone."""
+    return jwt.decode(  # type: ignore[no-any-return]
+        assertion,
+        jwt.PyJWKSet.from_dict(here.service.jwks()).keys[0].key,
+        algorithms=["ES256"],
+        audience=AUDIENCE,
+        issuer="https://cardd.test",
+        options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+    )
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "audit.jsonl"
+    assert verify_audit(path) > 0
+    return [json.loads(line) for line in path.read_text().splitlines()]
