@@ -102,16 +102,14 @@ class VirtualPinpad:
         """Wait a moment for keys, or for a typist; return the keys that are known."""
         sockets = [each for each in (self._door, self._typist) if each is not None]
         ready, _, _ = select.select(sockets, [], [], LOOK_S)
+        keys = self._read() if self._typist in ready else []
         if self._door is not None and self._door in ready:
-            newcomer = self._typist is None
+            former = self._typist
             self._admit()
-            if newcomer:
+            if self._typist is not former:
                 self._forget_keys()
                 self._ask(entry)
-            return []
-        if self._typist is None or self._typist not in ready:
-            return []
-        return self._read()
+        return keys
 
     def _admit(self) -> None:
         """Take a typist, or turn one away where another types."""
@@ -120,9 +118,10 @@ class VirtualPinpad:
         with suppress(OSError):
             channel, _ = self._door.accept()
             channel.setblocking(False)
-            if self._typist is not None:
+            if self._typist is not None and not _has_left(self._typist):
                 channel.close()
                 return
+            self._dismiss()
             self._typist = channel
 
     def _read(self) -> list[int]:
@@ -174,3 +173,9 @@ class VirtualPinpad:
         self._received.clear()
         if typist is not None:
             typist.close()
+
+
+def _has_left(typist: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(typist, select.POLLRDHUP)
+    return bool(poll.poll(0))
