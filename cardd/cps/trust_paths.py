@@ -6,7 +6,7 @@ and it fetches nothing. Imported at the first CPS.
 
 import hashlib
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -14,6 +14,8 @@ from asn1crypto import ocsp, x509
 from asn1crypto.algos import SignedDigestAlgorithm
 from asn1crypto.keys import PublicKeyInfo
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509 import Certificate, load_der_x509_certificate
+from cryptography.x509.ocsp import load_der_ocsp_response
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.authority import AuthorityWithCert
 from pyhanko_certvalidator.errors import (
@@ -67,12 +69,13 @@ class Paths:
     """Builds and judges paths from certificates to the configured roots. Thread-safe."""
 
     def __init__(self, authorities: Sequence[Authority], clock_skew_s: int) -> None:
-        self._by_der = {each.der: each for each in authorities}
+        self._by_signature = {each.certificate.signature: each for each in authorities}
         self._roots = [_load(each.der) for each in authorities if each.is_root]
         self._intermediates = [_load(each.der) for each in authorities if not each.is_root]
         self._names = frozenset(each.subject.hashable for each in self._authorities())
         self._skew = timedelta(seconds=clock_skew_s)
-        self._signatures = _VerifiedOnce()
+        self._signed = _signed_by_certificates(*(each.certificate for each in authorities))
+        self._verified: set[bytes] = set()
         # asn1crypto parses as it is read, and the authorities are shared by all checks.
         self._lock = threading.Lock()
 
@@ -89,10 +92,10 @@ class Paths:
         try:
             leaf = _load(der)
             with self._lock:
-                context = self._context(now, RevocationCheckingRule.NO_CHECK)
+                context = self._context(now, _signed_by(der))
                 path = _finish(CertificateValidator(leaf, None, context).async_validate_path())
             issuers = [
-                self._by_der[authority.certificate.dump()]
+                self._by_signature[authority.certificate.signature]
                 for authority in path.iter_authorities()
                 if isinstance(authority, AuthorityWithCert)
             ]
@@ -113,9 +116,10 @@ class Paths:
         """
         try:
             response = ocsp.OCSPResponse.load(answer, strict=True)
+            signed = {**_signed_by(der), **_signed_by_answer(answer)}
             leaf = _load(der)
             with self._lock:
-                context = self._context(now, RevocationCheckingRule.OCSP_REQUIRED, [response])
+                context = self._context(now, signed, response)
                 _finish(CertificateValidator(leaf, None, context).async_validate_path())
         except RevokedError as error:
             raise Refused(
@@ -129,20 +133,23 @@ class Paths:
     def _context(
         self,
         now: datetime,
-        rule: RevocationCheckingRule,
-        answers: Sequence[ocsp.OCSPResponse] = (),
+        signed: Mapping[bytes, bytes],
+        answer: ocsp.OCSPResponse | None = None,
     ) -> ValidationContext:
+        """Return the library's context; with an OCSP answer, that is what has to be good."""
+        rules = RevocationCheckingRule
+        rule = rules.NO_CHECK if answer is None else rules.OCSP_REQUIRED
         checking = RevocationCheckingPolicy(
-            ee_certificate_rule=rule, intermediate_ca_cert_rule=RevocationCheckingRule.NO_CHECK
+            ee_certificate_rule=rule, intermediate_ca_cert_rule=rules.NO_CHECK
         )
         context = ValidationContext(
             trust_roots=self._roots,
             certificate_registry=CertificateRegistry.build(self._authorities()),
             moment=now,
-            ocsps=answers,
+            ocsps=() if answer is None else (answer,),
             revinfo_policy=CertRevTrustPolicy(checking),
             time_tolerance=self._skew,
-            signature_validator=self._signatures,
+            signature_validator=_ExactSignatures({**self._signed, **signed}, self._verified),
         )
         # `moment` alone would judge the past: a revocation dated later than it, as by a responder
         # whose clock is ahead, would not count.
@@ -167,39 +174,56 @@ class Paths:
         )
 
 
-class _VerifiedOnce(DefaultSignatureValidator):
-    """Verify each signature once: those of the authorities come with every card."""
+class _ExactSignatures(DefaultSignatureValidator):
+    """Verify signatures over the very bytes that were received, each once.
 
-    def __init__(self) -> None:
-        self._verified: set[bytes] = set()
+    The library hands over what asn1crypto writes of a structure that it read; where the header of
+    one ends with the byte 80 that is a new encoding, under which some changed bytes go unseen.
+    `signed` gives the bytes under each signature; another signature is not valid.
+    """
+
+    def __init__(self, signed: Mapping[bytes, bytes], verified: set[bytes]) -> None:
+        self._signed = signed
+        self._verified = verified
 
     def validate_signature(
         self,
         signature: bytes,
-        signed_data: bytes,
+        signed_data: bytes,  # noqa: ARG002 - what is not used is the point
         public_key_info: PublicKeyInfo,
         signature_algorithm: SignedDigestAlgorithm,
         context: SignatureValidationContext = DEFAULT_VALIDATION_CONTEXT,
     ) -> None:
         """Return where the signature is valid; raise InvalidSignature."""
+        exact = self._signed.get(signature)
+        if exact is None:
+            raise InvalidSignature
         digest = hashlib.sha256()
-        for part in (
-            signature,
-            signed_data,
-            public_key_info.dump(),
-            signature_algorithm.dump(),
-            repr(context).encode(),
-        ):
+        for part in (signature, exact, public_key_info.dump(), signature_algorithm.dump()):
             digest.update(len(part).to_bytes(8))
             digest.update(part)
         if digest.digest() in self._verified:
             return
-        super().validate_signature(
-            signature, signed_data, public_key_info, signature_algorithm, context
-        )
+        super().validate_signature(signature, exact, public_key_info, signature_algorithm, context)
         if len(self._verified) >= MAXIMUM_VERIFIED:
             self._verified.clear()
         self._verified.add(digest.digest())
+
+
+def _signed_by(der: bytes) -> dict[bytes, bytes]:
+    return _signed_by_certificates(load_der_x509_certificate(der))
+
+
+def _signed_by_certificates(*certificates: Certificate) -> dict[bytes, bytes]:
+    return {each.signature: each.tbs_certificate_bytes for each in certificates}
+
+
+def _signed_by_answer(answer: bytes) -> dict[bytes, bytes]:
+    response = load_der_ocsp_response(answer)
+    return {
+        **_signed_by_certificates(*response.certificates),
+        response.signature: response.tbs_response_bytes,
+    }
 
 
 def _load(der: bytes) -> x509.Certificate:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     load_der_private_key,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cardd.config import Trust
 from cardd.cps.certificate import parse_certificate
@@ -24,7 +26,7 @@ from cardd.cps.identity import identity
 from cardd.cps.trust import MAXIMUM_CHAIN, TrustStore, Usage
 from cardd.cps.trust_crls import Crl
 from cardd.errors import Code, Refused
-from simulators.pki import CardType, Category, Issuer, Pki, Profile
+from simulators.pki import CardType, Category, Holder, Issuer, Pki, Profile
 from simulators.pki import Usage as Certified
 from simulators.pki.certificates import leaf
 from tests.cps.trust_world import DAY, NOW, TrustWorld, serial_of, trust_world
@@ -35,6 +37,11 @@ pytestmark = pytest.mark.unit
 @pytest.fixture
 def world(pki: Pki, tmp_path: Path) -> TrustWorld:
     return trust_world(pki, tmp_path)
+
+
+@pytest.fixture
+def store(world: TrustWorld) -> TrustStore:
+    return TrustStore(world.settings)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +143,59 @@ def test_a_changed_certificate_is_refused(world: TrustWorld, card: bytes) -> Non
     changed = card.replace(b"899700000012", b"899700000013")
     assert changed != card
     assert world.code(changed) is Code.ISSUER_SIGNATURE_INVALID
+
+
+def with_a_length_that_ends_with_80(pki: Pki) -> bytes:
+    """Return a certificate whose signed part asn1crypto takes for one of indefinite length."""
+    key = pki.issue(Profile()).key
+    for length in range(1, 300):
+        holder = Holder(title="x" * length)
+        certificate = pki.issue(Profile(holder=holder), key).certificate
+        if x509.load_der_x509_certificate(certificate).tbs_certificate_bytes[3] == 0x80:
+            return certificate
+    raise AssertionError("no title gives that length")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (bytes.fromhex("03020780"), bytes.fromhex("03020680")),  # the key usage's unused bits
+        (b"http://igc-sante", b"HTTP://igc-sante"),
+        (b"http://igc-sante", b"http://IGC-sante"),
+    ],
+)
+def test_a_signature_holds_for_the_bytes_that_were_received(
+    world: TrustWorld, before: bytes, after: bytes
+) -> None:
+    certificate = with_a_length_that_ends_with_80(world.pki)
+    world.check(certificate)
+    changed = certificate.replace(before, after, 1)
+    assert changed != certificate
+    assert world.code(changed) is Code.ISSUER_SIGNATURE_INVALID
+
+
+@settings(
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
+@given(st.data())
+def test_a_changed_certificate_is_the_same_or_refused_for_a_documented_reason(
+    store: TrustStore, card: bytes, data: st.DataObject
+) -> None:
+    changed = bytearray(card)
+    position = data.draw(st.integers(0, len(card) - 1))
+    changed[position] ^= data.draw(st.integers(1, 255))
+    usage, code = Usage.CONTACT_AUTHENTICATION, None
+    try:
+        changed = bytearray(store.check((bytes(changed),), usage, NOW.timestamp()).der)
+    except Refused as refusal:
+        code = refusal.code
+    assert changed == card or code in {
+        Code.CERTIFICATE_INVALID,
+        Code.ISSUER_SIGNATURE_INVALID,
+        Code.UNTRUSTED_ISSUER,
+    }
 
 
 def test_a_signature_by_another_algorithm_than_the_issuers_key_is_refused(
@@ -510,10 +570,10 @@ def test_the_validator_is_loaded_at_the_first_card_and_oscrypto_never(
     world: TrustWorld, card: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "card.der").write_bytes(card)
-    settings = world.settings
+    trust = world.settings
     shown = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROBE, settings.roots, settings.intermediates,
-         settings.crls, tmp_path / "card.der", str(NOW.timestamp())],
+        [sys.executable, "-W", "error", "-c", PROBE, trust.roots, trust.intermediates, trust.crls,
+         tmp_path / "card.der", str(NOW.timestamp())],
         capture_output=True, text=True, check=True, timeout=30,
     )  # fmt: skip
     assert shown.stdout.splitlines() == ["[]", "['asn1crypto', 'pyhanko_certvalidator']"]

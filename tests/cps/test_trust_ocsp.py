@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import ocsp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -222,15 +223,19 @@ def test_a_revocation_counts_whatever_its_date(
     deadline=None,
 )
 @given(st.data())
-def test_a_changed_answer_is_never_good(
+def test_an_answer_whose_signed_part_was_changed_is_never_good(
     authorities: tuple[Authority, ...], card: bytes, answer: bytes, data: st.DataObject
 ) -> None:
     paths = Paths(authorities, 60)
     changed = bytearray(answer)
     position = data.draw(st.integers(0, len(answer) - 1))
     changed[position] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(OcspUnusable):
+    try:
         paths.check_ocsp(card, bytes(changed), datetime.now(UTC))
+    except OcspUnusable:
+        return
+    # Around the signed part, two encodings mean the same.
+    assert ocsp.load_der_ocsp_response(answer).tbs_response_bytes in changed
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
