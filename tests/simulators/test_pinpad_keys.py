@@ -211,8 +211,14 @@ def finger(address: str) -> Iterator[socket.socket]:
 
 
 def receive(keys: socket.socket) -> bytes:
-    length = int.from_bytes(keys.recv(2, socket.MSG_WAITALL))
-    return keys.recv(length, socket.MSG_WAITALL)
+    return exactly(keys, int.from_bytes(exactly(keys, 2)))
+
+
+def exactly(keys: socket.socket, count: int) -> bytes:
+    received = b""
+    while len(received) < count and (part := keys.recv(count - len(received))):
+        received += part
+    return received
 
 
 @contextmanager
