@@ -9,9 +9,11 @@ from typing import Any
 
 from cardd.clock import Clock, SystemClock
 from cardd.config import Config
+from cardd.cps.trust import TrustStore
 from cardd.errors import StartCode, StartError
 from cardd.kms.audit import open_audit
 from cardd.kms.badge_keys import KeySource
+from cardd.kms.challenges import Challenges
 from cardd.kms.core import Core
 from cardd.kms.files import open_regular
 from cardd.kms.handles import Handles
@@ -55,6 +57,8 @@ def open_key_service(config: Config, clock: Clock | None = None) -> Iterator[Key
             keys=KeySource(masters, config.badge),
             handles=Handles(),
             notices=Notices(),
+            challenges=Challenges(),
+            trust=TrustStore(config.trust, online=True),
         )
         client = Client("embedded", config.site.device, EMBEDDED_RIGHTS)
         yield Kms(core).for_client(client)

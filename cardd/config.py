@@ -6,6 +6,7 @@ Every key is a field here and its docstring says what it means; an unknown key i
 import re
 import socket
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -20,7 +21,10 @@ RULE_1 = (
 )
 
 Seconds = Annotated[float, Meta(gt=0, le=7 * 86400)]
-Right = Literal["observe", "authenticate", "enrol", "attest", "guard", "admin"]
+ObjectIdentifier = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9]\d{0,30})){1,30}\Z")]
+# Plain http: what is fetched is signed.
+HttpUrl = Annotated[str, Meta(pattern=r"^http://[^\s/?#@]+(/[!-~]*)?\Z", max_length=512)]
+Right = Literal["observe", "authenticate", "last-try", "enrol", "attest", "guard", "admin"]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,12 +46,16 @@ class Sockets(Section, frozen=True, kw_only=True):
 
 
 class VirtualReader(Section, frozen=True, kw_only=True):
-    """A built-in reader: the reader end of the vpcd wire, `unix:PATH` or `tcp:127.0.0.1:PORT`."""
+    """A built-in reader: the reader end of the vpcd wire, `unix:PATH` or `tcp:127.0.0.1:PORT`.
+
+    With `pinpad` it takes PINs by keys of its own, at `PATH.keys`; it then needs `unix:PATH`.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     listen: Annotated[
         str, Meta(pattern=r"^(unix:/.+|tcp:(127\.0\.0\.1|\[::1\]|localhost):\d{1,5})\Z")
     ]
+    pinpad: bool = False
 
 
 class Readers(Section, frozen=True, kw_only=True):
@@ -91,11 +99,54 @@ class Kms(Section, frozen=True, kw_only=True):
     audit: Path = Path("/var/lib/cardd/audit.jsonl")
 
 
+class ContactAuthentication(Section, frozen=True, kw_only=True):
+    """Which certificate proves a contact card whose PIN was given. All of it must hold.
+
+    The card number extension, and digitalSignature where there is a key usage, are always asked
+    for. `policies` are alternatives, and none means that any will do: those of IGC-Santé's
+    authentication certificates are not confirmed.
+    """
+
+    issuers: tuple[str, ...] = (
+        "AC IGC-SANTE FORT PERSONNES",
+        "TEST AC IGC-SANTE FORT PERSONNES",
+    )
+    extended_key_usages: tuple[ObjectIdentifier, ...] = (
+        "1.3.6.1.5.5.7.3.2",
+        "1.3.6.1.4.1.311.20.2.2",
+    )
+    policies: tuple[ObjectIdentifier, ...] = ()
+    categories: tuple[Annotated[int, Meta(ge=0, le=255)], ...] = (0x00, 0x80)
+    types: tuple[Literal["cps", "cpf", "cpe", "cpa"], ...] = ("cps", "cpf", "cpe", "cpa")
+
+
+class Trust(Section, frozen=True, kw_only=True):
+    """Which CPS are believed: the authorities, revocation, and what a certificate must be.
+
+    `crl_urls` are where `cardctl trust update` finds the CRLs of the issuers, besides those that
+    the authorities' own certificates name. `ocsp_responders` are the only ones that the key
+    service asks, and only for certificates that name them.
+    """
+
+    roots: Path = Path("/etc/cardd/trust/roots")
+    intermediates: Path = Path("/etc/cardd/trust/intermediates")
+    crls: Path = Path("/var/lib/cardd/crls")
+    crl_urls: tuple[HttpUrl, ...] = ()
+    revocation: Literal["require", "prefer", "off"] = "require"
+    ocsp_responders: tuple[HttpUrl, ...] = ()
+    ocsp_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 3.0
+    clock_skew_s: Annotated[int, Meta(ge=0, le=3600)] = 60
+    allow_test_cards: bool = False
+    allow_contactless: bool = False
+    contact_authentication: ContactAuthentication = ContactAuthentication()
+
+
 class PresenceSettings(Section, frozen=True, kw_only=True):
-    """How long a presence lives."""
+    """How long a presence lives; one of a contact card by default until the card is taken out."""
 
     idle_s: Seconds = 30 * 60.0
     maximum_s: Seconds = 4 * 3600.0
+    contact_removal: Literal["end", "keep"] = "end"
 
 
 class Grant(Section, frozen=True, kw_only=True):
@@ -130,6 +181,7 @@ class Config(Section, frozen=True, kw_only=True):
     badge: BadgeSettings
     enrolment: Enrolment = Enrolment()
     kms: Kms = Kms()
+    trust: Trust = Trust()
     presence: PresenceSettings = PresenceSettings()
     access: Access = Access()
     logs: Logs = Logs()
@@ -236,8 +288,17 @@ def _check(config: Config, origin: str) -> None:
     names = [reader.name for reader in config.readers.virtual]
     if len(set(names)) != len(names):
         refuse("two virtual readers have the same name")
-    for number, grant in enumerate(config.access.grants, 1):
+    for reader in config.readers.virtual:
+        if reader.pinpad and not reader.listen.startswith("unix:"):
+            refuse(f"the virtual reader {reader.name} has a pinpad, so it must listen at unix:PATH")
+    _check_grants(config.access.grants, refuse)
+
+
+def _check_grants(grants: tuple[Grant, ...], refuse: Callable[[str], NoReturn]) -> None:
+    for number, grant in enumerate(grants, 1):
         if (grant.user is None) == (grant.group is None):
             refuse(f"access.grants, entry {number}: name a user or a group, and not both")
         if grant.audiences and "authenticate" not in grant.rights:
             refuse(f"access.grants, entry {number}: audiences go with the right authenticate")
+        if "last-try" in grant.rights and "authenticate" not in grant.rights:
+            refuse(f"access.grants, entry {number}: last-try goes with the right authenticate")

@@ -15,6 +15,7 @@ from cardd.assembly import open_key_service
 from cardd.clock import SystemClock
 from cardd.config import Config
 from cardd.config import Readers as ReaderSettings
+from cardd.cps.trust import TrustStore
 from cardd.errors import StartCode, StartError
 from cardd.lifecycle import (
     Lifecycle,
@@ -64,6 +65,7 @@ async def _run(config: Config) -> None:
             settings=config.presence,
             debounce_ms=config.readers.debounce_ms,
             clock=clock,
+            trust=TrustStore(config.trust),
         )
         lifecycle.on_leave("workstation", workstation.stop, limit_s=WORKSTATION_STOP_S)
         await workstation.start()
@@ -104,7 +106,12 @@ def _sources(config: Config) -> Iterator[tuple[ReaderSource, ...]]:
     """
     settings = config.readers
     virtual = [
-        VirtualSource(reader.name, reader.listen, answer_timeout_s=settings.answer_timeout_s)
+        VirtualSource(
+            reader.name,
+            reader.listen,
+            answer_timeout_s=settings.answer_timeout_s,
+            has_pinpad=reader.pinpad,
+        )
         for reader in settings.virtual
     ]
     with ExitStack() as stack:

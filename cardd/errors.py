@@ -9,6 +9,9 @@
         |-- CardBusy           another program holds it
         |-- CardMute           it did not answer in time
         |-- ReaderUnavailable  the reader or pcscd is gone
+        |-- PinIncorrect       the PIN is wrong (`tries_left`)
+        |-- PinLastTry         one try is left, and it was not to be used
+        |-- PinBlocked         no try is left
         |-- CardStatusError    it answered with an error status (`status`)
         `-- CardProtocolError  its answer is malformed, or its MAC or cryptogram is wrong
 
@@ -28,6 +31,11 @@ class Code(StrEnum):
     TAP_TOO_SHORT = "tap_too_short"
     CARD_BUSY = "card_busy"
     CARD_NOT_SUPPORTED = "card_not_supported"
+    PIN_INCORRECT = "pin_incorrect"
+    PIN_LAST_TRY = "pin_last_try"
+    PIN_BLOCKED = "pin_blocked"
+    PIN_MALFORMED = "pin_malformed"
+    PIN_CANCELLED = "pin_cancelled"
     BADGE_UNKNOWN = "badge_unknown"
     BADGE_NOT_GENUINE = "badge_not_genuine"
     BADGE_SUSPENDED = "badge_suspended"
@@ -35,6 +43,8 @@ class Code(StrEnum):
     BADGE_EXPIRED = "badge_expired"
     BADGE_NOT_HANDED_OVER = "badge_not_handed_over"
     HOLDER_ENDED = "holder_ended"
+    HOLDER_UNKNOWN = "holder_unknown"
+    PROOF_INVALID = "proof_invalid"
     WRONG_PERSON = "wrong_person"
     SECOND_FACTOR_REQUIRED = "second_factor_required"
     KMS_UNAVAILABLE = "kms_unavailable"
@@ -50,6 +60,17 @@ class Code(StrEnum):
     UID_UNUSABLE = "uid_unusable"
     ALREADY_ACTIVE = "already_active"
     REGISTRY_INTEGRITY = "registry_integrity"
+    CERTIFICATE_INVALID = "certificate_invalid"
+    UNTRUSTED_ISSUER = "untrusted_issuer"
+    ISSUER_SIGNATURE_INVALID = "issuer_signature_invalid"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
+    CERTIFICATE_REVOKED = "certificate_revoked"
+    CERTIFICATE_USAGE = "certificate_usage"
+    CRL_EXPIRED = "crl_expired"
+    REVOCATION_UNAVAILABLE = "revocation_unavailable"
+    TEST_CARD_REFUSED = "test_card_refused"
+    TRUST_UNAVAILABLE = "trust_unavailable"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -142,6 +163,34 @@ class ReaderUnavailable(CardError):
     """The reader, or pcscd, is gone."""
 
     code = Code.PCSC_UNAVAILABLE
+
+
+class PinIncorrect(CardError):
+    """The card refused the PIN, or its unblocking code; `tries_left` remain, 1 or more."""
+
+    code = Code.PIN_INCORRECT
+
+    def __init__(self, message: str, *, tries_left: int, **facts: Any) -> None:
+        super().__init__(message, tries_left=tries_left, **facts)
+        self.tries_left = tries_left
+
+
+class PinLastTry(CardError):
+    """One try is left, and the request did not say to use it; the card was not asked."""
+
+    code = Code.PIN_LAST_TRY
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message, tries_left=1, **facts)
+
+
+class PinBlocked(CardError):
+    """No try is left: the PIN, or its unblocking code, is blocked."""
+
+    code = Code.PIN_BLOCKED
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message, tries_left=0, **facts)
 
 
 class CardStatusError(CardError):

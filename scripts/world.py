@@ -54,6 +54,13 @@ listen = "unix:{folder}/desk.reader"
 [badge]
 system_identifier = "{identifier}"
 
+[trust]
+# The PKI that virtual CPS are issued by (cardd-sim pki); never trusted where badges are real.
+roots = "{folder}/pki/roots"
+intermediates = "{folder}/pki/intermediates"
+crls = "{folder}/pki/crls"
+allow_test_cards = true
+
 [kms]
 masters = "soft:{folder}/keystore.json"
 credential_file = "{folder}/keystore.credential"

@@ -1,7 +1,8 @@
 """A card file: a virtual card that keeps its state between insertions.
 
 The file is JSON: what it is, the card's content, and a checksum over the content, so that a
-damaged file is told from a card. It holds the keys of the simulated chip in clear.
+damaged file is told from a card. The content's "kind" says which card it is; without one it is a
+DESFire. The file holds the keys and codes of the simulated chip in clear.
 """
 
 import fcntl
@@ -9,12 +10,15 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
+from simulators.cps import Face, VirtualCps
+from simulators.cps.chipdoc import VirtualCps4
 from simulators.desfire import VirtualDesfire
+from simulators.link import VirtualCard
 
 FORMAT = "cardd-sim card 1"
 MAX_FILE_BYTES = 1 << 20
@@ -25,6 +29,27 @@ class CardFileError(Exception):
     """A card file cannot be used; the message says why and what to do."""
 
 
+class StoredCard(VirtualCard, Protocol):
+    """A card that can be kept in a file."""
+
+    @property
+    def chip(self) -> object:
+        """What it keeps without power: another object once that has changed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the chip as JSON-ready values."""
+
+    def describe(self) -> Iterator[str]:
+        """Yield what is on the card, as lines for people."""
+
+
+LOADERS: dict[str, Callable[[object], StoredCard]] = {
+    "desfire": VirtualDesfire.from_json,
+    VirtualCps.kind: VirtualCps.from_json,
+    VirtualCps4.kind: VirtualCps4.from_json,
+}
+
+
 class CardFile:
     """An open card file: the card in it, and the way it is kept. Held by one insertion at a time.
 
@@ -32,7 +57,7 @@ class CardFile:
     changed is on the disk.
     """
 
-    def __init__(self, path: Path, handle: BinaryIO, card: VirtualDesfire) -> None:
+    def __init__(self, path: Path, handle: BinaryIO, card: StoredCard) -> None:
         self.path = path
         self.card = card
         self._handle = handle
@@ -42,6 +67,12 @@ class CardFile:
     def atr(self) -> bytes:
         """The answer to reset."""
         return self.card.atr
+
+    def turn(self, face: Face) -> None:
+        """Show the reader a face; raise CardFileError where the card has one face alone."""
+        if not isinstance(self.card, VirtualCps):
+            raise CardFileError(f"{self.path} has no second face: leave --face out")
+        self.card.turn(face)
 
     def power_on(self) -> None:
         """Get power from the reader."""
@@ -73,7 +104,7 @@ class CardFile:
         self._handle.close()
 
 
-def create(path: Path, card: VirtualDesfire) -> None:
+def create(path: Path, card: StoredCard) -> None:
     """Write a new card file; raise CardFileError when there is one already."""
     if path.exists():
         raise CardFileError(f"{path} exists: name another file, or remove it first")
@@ -95,7 +126,7 @@ def hold(path: Path) -> Iterator[CardFile]:
         file.close()
 
 
-def load(path: Path) -> VirtualDesfire:
+def load(path: Path) -> StoredCard:
     """Return the card of a file without holding it; raise CardFileError."""
     with _open(path) as handle:
         return _read(path, handle)
@@ -125,12 +156,12 @@ def _lock(path: Path) -> BinaryIO:
     raise CardFileError(f"{path} is in a reader already: pull that card first")
 
 
-def _read(path: Path, handle: BinaryIO) -> VirtualDesfire:
+def _read(path: Path, handle: BinaryIO) -> StoredCard:
     text = handle.read(MAX_FILE_BYTES + 1)
     try:
         if len(text) > MAX_FILE_BYTES:
             raise ValueError("it is too long")  # noqa: TRY301 - one place says what is damaged
-        return VirtualDesfire.from_json(_content(json.loads(text)))
+        return _card(_content(json.loads(text)))
     except (ValueError, RecursionError) as error:
         raise CardFileError(
             f"{path} is damaged or no card file ({error}): restore it, or make a new card"
@@ -146,12 +177,20 @@ def _content(document: Any) -> Any:
     return content
 
 
+def _card(content: Any) -> StoredCard:
+    kind = content.get("kind", "desfire") if isinstance(content, dict) else "desfire"
+    load_card = LOADERS.get(kind) if isinstance(kind, str) else None
+    if load_card is None:
+        raise ValueError(f'its "kind" is none of {", ".join(LOADERS)}')
+    return load_card(content)
+
+
 def _checksum(content: Any) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _replace(path: Path, card: VirtualDesfire) -> BinaryIO:
+def _replace(path: Path, card: StoredCard) -> BinaryIO:
     """Write the card in one step and return the new file, locked; raise CardFileError.
 
     The new file is locked before it takes the name, so that no insertion can slip in between.

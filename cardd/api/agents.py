@@ -17,7 +17,7 @@ from cardd.kms.messages import AssertionRequest
 from cardd.presence.model import AuthenticationRequest, PresenceView
 
 API_VERSION = "1.0"
-FEATURES = ("badge", "presences", "events", "enrolments")
+FEATURES = ("badge", "cps", "presences", "events", "enrolments")
 
 
 async def get_status(call: Call) -> Reply:
@@ -166,7 +166,7 @@ ROUTES = (
         summary="An authentication that this peer started",
         handler=get_authentication,
         rights=AUTHENTICATORS,
-        query=models.Wait,
+        query=models.AuthenticationWait,
         answers={200: models.AuthenticationView},
     ),
     Route(

@@ -13,6 +13,7 @@ from cardd.presence.model import (
     Can,
     CardSummary,
     CardView,
+    PinWanted,
     PresenceView,
     ReaderView,
     SourceStatus,
@@ -34,6 +35,55 @@ class Wait(Request, frozen=True):
     """For how long the answer may be held back until the operation has ended."""
 
     wait_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
+
+
+class AuthenticationWait(Wait, frozen=True):
+    """And while it is in which state; without one, that a PIN is wanted is said at once."""
+
+    state: State | None = None
+
+
+Pin = Annotated[str, Meta(max_length=64)]
+
+
+class SecretRequest(Request, frozen=True):
+    """A body that holds a PIN: it shows nothing of itself."""
+
+    def __repr__(self) -> str:
+        """Name the kind of request alone."""
+        return f"{type(self).__name__}(...)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show no member to who prints with rich either."""
+        return []
+
+
+class PinOrder(SecretRequest, frozen=True):
+    """The PIN of a card, named by the handle that asked for it.
+
+    Without `pin`, the entry begins at the reader's own keypad once more. `use_last_try` needs the
+    right last-try.
+    """
+
+    card: str
+    pin: Pin | None = None
+    use_last_try: bool = False
+
+
+class PinChange(SecretRequest, frozen=True):
+    """The PIN of a card, and the one that it is to have."""
+
+    old: Pin
+    new: Pin
+    use_last_try: bool = False
+
+
+class PinUnblocking(SecretRequest, frozen=True):
+    """The unblocking code of a card, and the PIN that it is to have."""
+
+    code: Pin
+    new: Pin
+    use_last_try: bool = False
 
 
 class AssertionOrder(Request, frozen=True):
@@ -175,11 +225,15 @@ class Assertion(msgspec.Struct, frozen=True):
 
 
 class AuthenticationView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An authentication: `result` where it succeeded, `problem` where it failed."""
+    """An authentication: `result` where it succeeded, `problem` where it failed.
+
+    `pin` is the PIN that is wanted; `problem` then says why the one before did not do.
+    """
 
     id: str
     state: State
     expires_at: float
+    pin: PinWanted | None = None
     result: AuthenticationResult | None = None
     problem: ProblemBody | None = None
 

@@ -6,9 +6,10 @@ from typing import Any, Literal
 import msgspec
 
 from cardd.api import catalogue, problems
+from cardd.api.models import AuthenticationWait
 from cardd.api.routes import Call, Reply
 from cardd.errors import Code, Refused
-from cardd.presence.operations import Operation
+from cardd.presence.operations import Operation, State
 
 Kind = Literal["authentication", "enrolment"]
 
@@ -35,7 +36,7 @@ async def begun(call: Call, operation: Operation, wait_s: float) -> Reply:
 async def polled(call: Call, kind: Kind) -> Reply:
     """Answer the GET, at the next change or after `wait_s`."""
     operation = owned(call, kind)
-    if call.query.wait_s and not operation.ended:
+    if call.query.wait_s and _is_to_be_waited_for(call, operation):
         await call.backing.unless_stopping(operation.changed(call.query.wait_s))
     return Reply(view(call, operation))
 
@@ -61,6 +62,8 @@ def view(call: Call, operation: Operation) -> dict[str, Any]:
         "state": operation.state,
         "expires_at": operation.expires_at,
     }
+    if operation.state is State.PIN_REQUIRED:
+        shown["pin"] = msgspec.to_builtins(operation.pin)
     if operation.progress is not None:
         shown["progress"] = operation.progress
     if operation.result is not None:
@@ -71,11 +74,20 @@ def view(call: Call, operation: Operation) -> dict[str, Any]:
     return shown
 
 
+def _is_to_be_waited_for(call: Call, operation: Operation) -> bool:
+    """Tell whether its next change is news; that it wants a PIN is, unless the client knows."""
+    if operation.ended:
+        return False
+    known = call.query.state if isinstance(call.query, AuthenticationWait) else None
+    return operation.state == known if known else operation.state is not State.PIN_REQUIRED
+
+
 async def _until_ended(call: Call, operation: Operation, wait_s: float) -> None:
-    """Wait for the end of an operation through its intermediate states."""
+    """Wait through the intermediate states for its end, or for when it wants a PIN."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    while not operation.ended and not call.backing.stopping.is_set():
+    waiting = {State.WAITING_FOR_CARD, State.IN_PROGRESS}
+    while operation.state in waiting and not call.backing.stopping.is_set():
         remaining_s = deadline - loop.time()
         if remaining_s <= 0:
             return

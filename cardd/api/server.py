@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from cardd.api import admin, agents
+from cardd.api import admin, agents, cards
 from cardd.api.access import AccessTable
 from cardd.api.application import application
 from cardd.api.backing import Backing
@@ -51,9 +51,10 @@ async def serve(
     inherited = inherited or Inherited()
     encoder = EventEncoder()
     async with AsyncExitStack() as stack:
+        of_agents = (*agents.ROUTES, *cards.ROUTES)
         faces: tuple[tuple[tuple[Route, ...], Path, int, socket.socket | None], ...] = (
-            (agents.ROUTES, sockets.path, AGENTS_MODE, inherited.agents),
-            ((*agents.ROUTES, *admin.ROUTES), sockets.admin, ADMIN_MODE, inherited.admin),
+            (of_agents, sockets.path, AGENTS_MODE, inherited.agents),
+            ((*of_agents, *admin.ROUTES), sockets.admin, ADMIN_MODE, inherited.admin),
         )
         listening: list[tuple[tuple[Route, ...], ListeningSocket]] = []
         for routes, path, mode, given in faces:

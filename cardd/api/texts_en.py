@@ -24,6 +24,27 @@ TEXTS: dict[Code, Text] = {
         "Card not recognised",
         "This card cannot be used here. Show a badge of this establishment.",
     ),
+    Code.PIN_INCORRECT: Text(
+        "Wrong PIN",
+        "The card refused this PIN. Type the PIN of the card that is in the reader.",
+    ),
+    Code.PIN_LAST_TRY: Text(
+        "One try left",
+        "Another wrong PIN would block the card. Make sure of the PIN before the last try.",
+    ),
+    Code.PIN_BLOCKED: Text(
+        "PIN blocked",
+        "Too many wrong PINs: the card is blocked. Unblock it with its unblocking code.",
+    ),
+    Code.PIN_MALFORMED: Text(
+        "PIN of the wrong form",
+        "This PIN has not the form of the card's: digits, as many as it takes. Type it again; "
+        "the card has counted no try.",
+    ),
+    Code.PIN_CANCELLED: Text(
+        "Entry cancelled",
+        "The entry of the PIN was cancelled at the reader. Start again if you wish to.",
+    ),
     Code.BADGE_UNKNOWN: Text(
         "Badge unknown",
         "This badge is not registered in this establishment. Ask the badge office.",
@@ -52,6 +73,16 @@ TEXTS: dict[Code, Text] = {
         "Holder has left",
         "The holder of this badge no longer belongs to the establishment. If that is a mistake, "
         "ask the staff office.",
+    ),
+    Code.HOLDER_UNKNOWN: Text(
+        "Person not registered",
+        "The person whom this card names is not registered in this establishment. Ask the staff "
+        "office.",
+    ),
+    Code.PROOF_INVALID: Text(
+        "Card not proven",
+        "The card did not prove in time, and for this request, that it is genuine. Try again; if "
+        "that fails too, have the card and the clock of this computer checked.",
     ),
     Code.WRONG_PERSON: Text(
         "Another person expected",
@@ -115,6 +146,57 @@ TEXTS: dict[Code, Text] = {
         "Registry altered",
         "A record of the registry was changed without authority and is no longer accepted. Tell "
         "the administrator and the security officer without delay.",
+    ),
+    Code.CERTIFICATE_INVALID: Text(
+        "Certificate unreadable",
+        "The certificate of this card cannot be read. Try again; if it persists, have the card "
+        "replaced.",
+    ),
+    Code.UNTRUSTED_ISSUER: Text(
+        "Issuer unknown",
+        "This card was not issued by an authority that the establishment trusts. Show another "
+        "card, or tell support.",
+    ),
+    Code.ISSUER_SIGNATURE_INVALID: Text(
+        "Certificate not genuine",
+        "The certificate of this card was not signed by the authority it names. Tell the "
+        "security officer.",
+    ),
+    Code.CERTIFICATE_EXPIRED: Text(
+        "Card expired",
+        "The validity of this card is over. Order a new one.",
+    ),
+    Code.CERTIFICATE_NOT_YET_VALID: Text(
+        "Card not yet valid",
+        "The validity of this card has not begun. Use the former card, or tell support if the "
+        "date of this workstation is wrong.",
+    ),
+    Code.CERTIFICATE_REVOKED: Text(
+        "Card revoked",
+        "This card was revoked and will not work again. Use another one, or order a new one.",
+    ),
+    Code.CERTIFICATE_USAGE: Text(
+        "Certificate unsuitable",
+        "The certificate of this card is not one for signing in here. Show another card.",
+    ),
+    Code.CRL_EXPIRED: Text(
+        "Revocation list expired",
+        "The list of revoked cards is too old to verify yours. Sign in another way, and tell "
+        "support.",
+    ),
+    Code.REVOCATION_UNAVAILABLE: Text(
+        "Revocation not verifiable",
+        "Whether this card was revoked cannot be verified now. Sign in another way, and tell "
+        "support.",
+    ),
+    Code.TEST_CARD_REFUSED: Text(
+        "Test card",
+        "This is a test card and it is not accepted here. Show your own card.",
+    ),
+    Code.TRUST_UNAVAILABLE: Text(
+        "Card authorities unavailable",
+        "The authorities that cards are verified with cannot be read. Sign in another way, and "
+        "tell support.",
     ),
     Code.INTERNAL_ERROR: Text(
         "Internal error",

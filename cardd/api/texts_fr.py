@@ -24,6 +24,27 @@ TEXTS: dict[Code, Text] = {
         "Carte non reconnue",
         "Cette carte ne peut pas être utilisée ici. Présentez un badge de l’établissement.",
     ),
+    Code.PIN_INCORRECT: Text(
+        "Code incorrect",
+        "La carte a refusé ce code. Tapez le code de la carte qui est dans le lecteur.",
+    ),
+    Code.PIN_LAST_TRY: Text(
+        "Dernier essai",
+        "Un autre code faux bloquerait la carte. Assurez-vous du code avant le dernier essai.",
+    ),
+    Code.PIN_BLOCKED: Text(
+        "Code bloqué",
+        "Trop de codes faux : la carte est bloquée. Débloquez-la avec son code de déblocage.",
+    ),
+    Code.PIN_MALFORMED: Text(
+        "Code de mauvaise forme",
+        "Ce code n'a pas la forme de celui de la carte : des chiffres, en nombre attendu. "
+        "Retapez-le ; la carte n'a compté aucun essai.",
+    ),
+    Code.PIN_CANCELLED: Text(
+        "Saisie annulée",
+        "La saisie du code a été annulée sur le lecteur. Recommencez si vous le souhaitez.",
+    ),
     Code.BADGE_UNKNOWN: Text(
         "Badge inconnu",
         "Ce badge n’est pas enregistré dans l’établissement. Adressez-vous au service des badges.",
@@ -53,6 +74,16 @@ TEXTS: dict[Code, Text] = {
         "Titulaire sorti",
         "Le titulaire de ce badge ne fait plus partie de l’établissement. Si c’est une erreur, "
         "adressez-vous au service du personnel.",
+    ),
+    Code.HOLDER_UNKNOWN: Text(
+        "Personne non enregistrée",
+        "La personne que désigne cette carte n’est pas enregistrée dans l’établissement. "
+        "Adressez-vous au service du personnel.",
+    ),
+    Code.PROOF_INVALID: Text(
+        "Carte non prouvée",
+        "La carte n’a pas prouvé à temps, et pour cette demande, qu’elle est authentique. "
+        "Recommencez ; en cas de nouvel échec, faites vérifier la carte et l’heure de ce poste.",
     ),
     Code.WRONG_PERSON: Text(
         "Autre personne attendue",
@@ -117,6 +148,59 @@ TEXTS: dict[Code, Text] = {
         "Registre altéré",
         "Une fiche du registre a été modifiée sans autorisation et n’est plus acceptée. "
         "Prévenez sans tarder l’administrateur et le responsable de la sécurité.",
+    ),
+    Code.CERTIFICATE_INVALID: Text(
+        "Certificat illisible",
+        "Le certificat de cette carte est illisible. Recommencez ; si cela persiste, faites "
+        "remplacer la carte.",
+    ),
+    Code.UNTRUSTED_ISSUER: Text(
+        "Émetteur inconnu",
+        "Cette carte n’a pas été émise par une autorité reconnue par l’établissement. Présentez "
+        "une autre carte ou prévenez le support.",
+    ),
+    Code.ISSUER_SIGNATURE_INVALID: Text(
+        "Certificat non authentique",
+        "Le certificat de cette carte n’a pas été signé par l’autorité qu’il nomme. Prévenez le "
+        "responsable de la sécurité.",
+    ),
+    Code.CERTIFICATE_EXPIRED: Text(
+        "Carte expirée",
+        "La durée de validité de cette carte est dépassée. Commandez une nouvelle carte.",
+    ),
+    Code.CERTIFICATE_NOT_YET_VALID: Text(
+        "Carte pas encore valable",
+        "La validité de cette carte n’a pas commencé. Utilisez l’ancienne carte, ou prévenez le "
+        "support si la date de ce poste est fausse.",
+    ),
+    Code.CERTIFICATE_REVOKED: Text(
+        "Carte révoquée",
+        "Cette carte a été révoquée et ne servira plus. Utilisez-en une autre ou commandez-en "
+        "une nouvelle.",
+    ),
+    Code.CERTIFICATE_USAGE: Text(
+        "Certificat inadapté",
+        "Le certificat de cette carte ne permet pas de se connecter ici. Présentez une autre "
+        "carte.",
+    ),
+    Code.CRL_EXPIRED: Text(
+        "Liste de révocation périmée",
+        "La liste des cartes révoquées est trop ancienne pour vérifier la vôtre. Utilisez un "
+        "autre moyen de connexion et prévenez le support.",
+    ),
+    Code.REVOCATION_UNAVAILABLE: Text(
+        "Révocation invérifiable",
+        "Il est impossible de vérifier maintenant si cette carte est révoquée. Utilisez un autre "
+        "moyen de connexion et prévenez le support.",
+    ),
+    Code.TEST_CARD_REFUSED: Text(
+        "Carte de test",
+        "Cette carte de test n’est pas acceptée ici. Présentez votre propre carte.",
+    ),
+    Code.TRUST_UNAVAILABLE: Text(
+        "Autorités des cartes indisponibles",
+        "Les autorités qui servent à vérifier les cartes sont illisibles. Utilisez un autre moyen "
+        "de connexion et prévenez le support.",
     ),
     Code.INTERNAL_ERROR: Text(
         "Erreur interne",

@@ -28,7 +28,8 @@ def assertion_claims(
 
     `record` says who was authenticated, where, when and how well; `sid` is None where no presence
     stays open. `nonce` is the relying party's own, already parsed (22 to 128 base64url
-    characters); `now` is in Unix seconds; `jti` is random, of 128 bits.
+    characters); `now` is in Unix seconds; `jti` is random, of 128 bits. A CPS is named by the
+    thumbprint of the certificate that signed (`x5t#S256`, RFC 7515, 4.1.8).
     Source: RFC 7519, 4.1; OpenID Connect Core 1.0, 2 (nonce, auth_time, acr, amr).
     """
     issued_at = int(time.time()) if now is None else now
@@ -44,9 +45,15 @@ def assertion_claims(
         "auth_time": record.auth_time,
         "acr": str(record.acr),
         "amr": list(record.amr),
-        "card": {"type": "badge", "badge": record.badge_id},
+        "card": _card(record),
         "device": record.device,
     }
     if sid is not None:
         statement["sid"] = sid
     return statement
+
+
+def _card(record: PresenceRecord) -> dict[str, Any]:
+    if record.certificate is not None:
+        return {"type": "cps", "x5t#S256": record.certificate}
+    return {"type": "badge", "badge": record.badge_id}

@@ -16,6 +16,8 @@ class Acr(StrEnum):
 _STRENGTH = {Acr.ONE_FACTOR: 1, Acr.RECENT: 2, Acr.STRONG: 3}
 
 BADGE_AMR = ("hwk",)
+CPS_AMR = ("sc", "hwk")
+CPS_PIN_AMR = ("sc", "hwk", "pin", "mfa")
 
 
 def require(reached: Acr, minimum: Acr | None) -> None:
@@ -23,7 +25,7 @@ def require(reached: Acr, minimum: Acr | None) -> None:
     if minimum is not None and _STRENGTH[reached] < _STRENGTH[minimum]:
         raise Refused(
             Code.SECOND_FACTOR_REQUIRED,
-            f"this application asks for {minimum}, and the badge alone gives {reached}",
+            f"this application asks for {minimum}, and this card gives {reached}",
             reached=reached,
             required=minimum,
         )

@@ -1,4 +1,4 @@
-"""May this badge speak for this holder now?"""
+"""May this badge, or this person's own card, speak for this holder now?"""
 
 from cardd.badges.model import Badge, Holder, HolderStatus
 from cardd.badges.states import BadgeState
@@ -23,6 +23,11 @@ def admit(badge: Badge, holder: Holder | None, now: float) -> Holder:
         raise Refused(Code.BADGE_EXPIRED, f"badge {badge.number} has expired; encode another one")
     if holder is None:
         raise Refused(Code.BADGE_NOT_HANDED_OVER, f"badge {badge.number} has no holder")
+    return admit_holder(holder, now)
+
+
+def admit_holder(holder: Holder, now: float) -> Holder:
+    """Return a holder who belongs here now; raise Refused (`holder_ended`) otherwise."""
     if holder.status is not HolderStatus.ACTIVE:
         raise Refused(Code.HOLDER_ENDED, f"holder {holder.id} has left")
     if holder.valid_from is not None and now < holder.valid_from:

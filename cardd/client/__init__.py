@@ -13,11 +13,22 @@ from cardd.client.admin import AdminClient
 from cardd.client.client import Client, new_nonce
 from cardd.client.errors import CarddProblem, ClientError, DaemonUnavailable
 from cardd.client.events import EventStream
-from cardd.client.models import Badge, CardSummary, Event, Holder, Page, Presence, Reader, Status
+from cardd.client.models import (
+    Badge,
+    CardSummary,
+    Cps,
+    Event,
+    Holder,
+    Page,
+    Presence,
+    Reader,
+    Status,
+)
 from cardd.client.operations import (
     Authentication,
     AuthenticationResult,
     Enrolment,
+    PinWanted,
     Problem,
     Receipt,
 )
@@ -31,12 +42,14 @@ __all__ = [
     "CarddProblem",
     "Client",
     "ClientError",
+    "Cps",
     "DaemonUnavailable",
     "Enrolment",
     "Event",
     "EventStream",
     "Holder",
     "Page",
+    "PinWanted",
     "Presence",
     "Problem",
     "Reader",

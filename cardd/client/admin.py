@@ -106,7 +106,7 @@ class AdminClient(Client):
         ended = until_ended(
             started,
             timeout_s,
-            poll=lambda name: self.poll_enrolment(name, wait_s=POLL_S),
+            poll=lambda seen: self.poll_enrolment(seen.id, wait_s=POLL_S),
             cancel=self.cancel_enrolment,
             watch=progress,
         )

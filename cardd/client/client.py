@@ -2,17 +2,25 @@
 
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from cardd.client.errors import CarddProblem, ClientError
 from cardd.client.events import EventStream
-from cardd.client.models import Presence, Reader, Status
-from cardd.client.operations import Authentication, AuthenticationResult
+from cardd.client.models import Cps, Presence, Reader, Status
+from cardd.client.operations import Authentication, AuthenticationResult, PinWanted, Problem
 from cardd.client.parsing import items, member, parsed
 from cardd.client.transport import Transport
 from cardd.client.waiting import POLL_S, failure, until_ended
 
 DEFAULT_PATH = "/run/cardd/cardd.sock"
+PIN_S = 45.0  # a card may take some seconds, and a person at a reader's keypad half a minute
+
+AskPin = Callable[[PinWanted, Problem | None], str | None]
+"""Asks a person for a PIN; None gives up."""
 
 
 def new_nonce() -> str:
@@ -54,21 +62,36 @@ class Client:
         return EventStream(self._transport, last_event_id, timeout_s)
 
     def authenticate(
-        self, audience: str, nonce: str | None = None, *, timeout_s: float = 60.0, **options: Any
+        self,
+        audience: str,
+        nonce: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        ask_pin: AskPin | None = None,
+        **options: Any,
     ) -> AuthenticationResult:
         """Wait for the next card and return who holds it.
 
-        `options` are members of the request: `reader`, `presence`, `expect_holder`,
+        `options` are members of the request: `methods`, `reader`, `presence`, `expect_holder`,
         `minimum_acr`, `purpose`. Raises CarddProblem, also for a card that was refused
         (`code` says why) and where nobody showed one (`timeout` or `no_card`).
+
+        `ask_pin` is called where a CPS wants its PIN, with the question and the problem of the PIN
+        before; it returns the PIN, or None to give up (CarddProblem, `cancelled`). With it, CPS
+        are accepted besides badges unless `methods` says otherwise. Where the PIN is typed at the
+        reader it is called too, with `entry` "pinpad", and what it returns is not sent; after a
+        wrong PIN there it begins the entry anew. The last try is used where `last_try` is set in
+        the question and a PIN is returned all the same; that needs the right last-try.
         """
+        if ask_pin is not None:
+            options.setdefault("methods", ("badge", "cps"))
         started = self.start_authentication(
             audience, nonce, timeout_s=timeout_s, wait_s=min(timeout_s, POLL_S), **options
         )
         ended = until_ended(
             started,
             timeout_s,
-            poll=lambda name: self.poll_authentication(name, wait_s=POLL_S),
+            poll=lambda seen: self._next(seen, ask_pin),
             cancel=self.cancel_authentication,
         )
         if ended.result is None:
@@ -95,10 +118,47 @@ class Client:
         raw = self._call("POST", "/v1/authentications", body=body, wait_s=wait_s)
         return parsed(Authentication.parse, raw)
 
-    def poll_authentication(self, authentication_id: str, *, wait_s: float = 0.0) -> Authentication:
-        """Return an authentication, at its next change or after `wait_s`."""
+    def poll_authentication(
+        self, authentication_id: str, *, wait_s: float = 0.0, state: str | None = None
+    ) -> Authentication:
+        """Return an authentication, at its next change or after `wait_s`.
+
+        With `state`, at once where it is in another. Without, at once where it wants a PIN.
+        """
         path = f"/v1/authentications/{quote(authentication_id, safe='')}"
-        return parsed(Authentication.parse, self._get(path, wait_s=wait_s))
+        return parsed(Authentication.parse, self._get(path, wait_s=wait_s, state=state))
+
+    def give_pin(
+        self,
+        authentication_id: str,
+        card: str,
+        pin: str | None,
+        *,
+        use_last_try: bool = False,
+    ) -> Authentication:
+        """Give the PIN that an authentication waits for, and return what came of it.
+
+        A wrong PIN leaves it waiting, with fewer tries. Raises CarddProblem where the card was not
+        asked: `pin_malformed`, `pin_last_try`, `rate_limited`, `card_removed`, `conflict`. Without
+        a PIN, the reader's own keypad asks for it.
+        """
+        path = f"/v1/authentications/{quote(authentication_id, safe='')}/pin"
+        body = {"card": card, "pin": pin, "use_last_try": use_last_try}
+        return parsed(Authentication.parse, self._call("POST", path, body=body, wait_s=PIN_S))
+
+    def cps(self, card: str) -> Cps:
+        """Return what a CPS in a reader shows without its PIN; `card` is its handle."""
+        return parsed(Cps.parse, self._get(f"/v1/cards/{quote(card, safe='')}"))
+
+    def change_pin(self, card: str, old: str, new: str, *, use_last_try: bool = False) -> None:
+        """Change the PIN of a CPS."""
+        body = {"old": old, "new": new, "use_last_try": use_last_try}
+        self._call("POST", f"/v1/cards/{quote(card, safe='')}/pin/change", body=body)
+
+    def unblock_pin(self, card: str, code: str, new: str, *, use_last_try: bool = False) -> None:
+        """Give a CPS a new PIN with its unblocking code."""
+        body = {"code": code, "new": new, "use_last_try": use_last_try}
+        self._call("POST", f"/v1/cards/{quote(card, safe='')}/pin/unblock", body=body)
 
     def cancel_authentication(self, authentication_id: str) -> None:
         """Cancel an authentication."""
@@ -139,6 +199,35 @@ class Client:
     def jwks(self) -> dict[str, Any]:
         """Return the public keys that verify assertions (RFC 7517)."""
         return dict(self._get("/v1/jwks"))
+
+    def _next(self, seen: Authentication, ask_pin: AskPin | None) -> Authentication:
+        """Wait for the next change, or have the PIN given that is asked for."""
+        wanted = seen.pin
+        if wanted is None or ask_pin is None:
+            return self.poll_authentication(seen.id, wait_s=POLL_S, state=seen.state)
+        try:
+            pin = ask_pin(wanted, seen.problem)
+        except BaseException:
+            self._give_up(seen.id)
+            raise
+        if pin is None:
+            self.cancel_authentication(seen.id)
+            return self.poll_authentication(seen.id)
+        if wanted.asked:
+            return self.poll_authentication(seen.id, wait_s=POLL_S, state=seen.state)
+        typed = None if wanted.entry == "pinpad" else pin
+        try:
+            return self.give_pin(seen.id, wanted.card, typed, use_last_try=wanted.last_try)
+        except CarddProblem as problem:
+            if problem.code != "pin_malformed":
+                self._give_up(seen.id)
+                raise
+            return replace(seen, problem=Problem.of(problem))
+
+    def _give_up(self, authentication_id: str) -> None:
+        """Cancel what cannot go on; the problem that is already known is the one to tell."""
+        with suppress(ClientError):
+            self.cancel_authentication(authentication_id)
 
     def _get(self, path: str, **query: Any) -> Any:
         wait_s = query.get("wait_s") or 0.0

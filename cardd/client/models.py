@@ -53,6 +53,7 @@ class Status:
     issuer: str
     device: str
     raw: Json
+    why_cps: str | None = None
 
     @classmethod
     def parse(cls, raw: Json) -> "Status":
@@ -67,6 +68,7 @@ class Status:
             site["issuer"],
             site["device"],
             raw,
+            can.get("why_cps"),
         )
 
 
@@ -102,15 +104,16 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class CardSummary:
-    """Which card proved itself."""
+    """Which card proved itself: a badge by its id, a CPS by its certificate's `x5t#S256`."""
 
     type: str
     badge: str | None
+    certificate: str | None = None
 
     @classmethod
     def parse(cls, raw: Json) -> "CardSummary":
         """Read a card."""
-        return cls(raw["type"], raw.get("badge"))
+        return cls(raw["type"], raw.get("badge"), raw.get("x5t#S256"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,44 @@ class Badge:
             Holder.parse(holder) if holder else None,
             raw.get("issued_at"),
             raw.get("expires_at"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cps:
+    """A CPS in a reader, as it shows itself without its PIN; times in Unix seconds.
+
+    `identity` has Pro Santé Connect's names, None where the certificate is not believed. `pin` has
+    `tries_left`, `blocked`, `min_length` and `max_length`.
+    """
+
+    card: str
+    reader: str
+    family: str
+    number: str
+    identity: Json | None
+    not_before: int
+    not_after: int
+    problem: Json | None
+    pin: Json | None
+    data_objects: tuple[str, ...]
+    raw: Json
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Cps":
+        """Read a CPS."""
+        return cls(
+            raw["card"],
+            raw["reader"],
+            raw["family"],
+            raw["number"],
+            raw.get("identity"),
+            raw["not_before"],
+            raw["not_after"],
+            raw.get("problem"),
+            raw.get("pin"),
+            tuple(raw.get("data_objects", ())),
+            raw,
         )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cardd.client.errors import CarddProblem
 from cardd.client.models import CardSummary, Holder, Json
 
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
@@ -29,35 +30,85 @@ class Problem:
             {name: value for name, value in raw.items() if name not in standard},
         )
 
+    @classmethod
+    def of(cls, error: CarddProblem) -> "Problem":
+        """Return a problem that was raised."""
+        return cls(error.code, error.status, error.detail, error.user_message, error.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class PinWanted:
+    """The PIN that an authentication waits for.
+
+    `card` is the handle that the PIN must name. `entry` is "client", or "pinpad" where the person
+    types at the reader, which asks now where `asked`. `last_try`: another wrong PIN blocks the
+    card.
+    """
+
+    card: str
+    type: str
+    tries_left: int | None
+    entry: str
+    min_length: int
+    max_length: int
+    last_try: bool
+    asked: bool = False
+
+    @classmethod
+    def parse(cls, raw: Json) -> "PinWanted":
+        """Read a question for a PIN."""
+        return cls(
+            raw["card"],
+            raw["type"],
+            raw["tries_left"],
+            raw["entry"],
+            raw["min_length"],
+            raw["max_length"],
+            raw["last_try"],
+            raw.get("asked", False),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationResult:
-    """A person was authenticated; `assertion` is a compact JWS for the audience asked for."""
+    """A person was authenticated; `assertion` is a compact JWS for the audience asked for.
+
+    `evidence` is what a CPS signed, and `claims` what its certificate says. Where the key service
+    could not be asked they are all there is: `holder`, `acr` and `assertion` are None, and
+    `assertion_unavailable` says why. Whoever accepts that must verify `evidence` by itself.
+    """
 
     method: str
-    acr: str
+    acr: str | None
     amr: tuple[str, ...]
     auth_time: int
-    holder: Holder
+    holder: Holder | None
     card: CardSummary
     reader: str
     sid: str | None
-    assertion: str
+    assertion: str | None
+    evidence: str | None
+    claims: Json | None
+    assertion_unavailable: str | None
     raw: Json
 
     @classmethod
     def parse(cls, raw: Json) -> "AuthenticationResult":
         """Read a result."""
+        holder = raw["holder"]
         return cls(
             raw["method"],
             raw["acr"],
             tuple(raw["amr"]),
             raw["auth_time"],
-            Holder.parse(raw["holder"]),
+            Holder.parse(holder) if holder else None,
             CardSummary.parse(raw["card"]),
             raw["reader"],
             raw.get("sid"),
             raw["assertion"],
+            raw.get("evidence"),
+            raw.get("claims"),
+            raw.get("assertion_unavailable"),
             raw,
         )
 
@@ -96,24 +147,30 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """An authentication that this user started."""
+    """An authentication that this user started.
+
+    In the state `pin_required`, `pin` is what is asked for, and `problem` why the PIN before it
+    did not do.
+    """
 
     id: str
     state: str
     expires_at: float
     result: AuthenticationResult | None
     problem: Problem | None
+    pin: PinWanted | None = None
 
     @classmethod
     def parse(cls, raw: Json) -> "Authentication":
         """Read an authentication."""
-        result, problem = raw.get("result"), raw.get("problem")
+        result, problem, pin = raw.get("result"), raw.get("problem"), raw.get("pin")
         return cls(
             raw["id"],
             raw["state"],
             raw["expires_at"],
             AuthenticationResult.parse(result) if result else None,
             Problem.parse(problem) if problem else None,
+            PinWanted.parse(pin) if pin else None,
         )
 
 

@@ -35,7 +35,7 @@ def until_ended(
     operation: Kind,
     timeout_s: float,
     *,
-    poll: Callable[[str], Kind],
+    poll: Callable[[Kind], Kind],
     cancel: Callable[[str], None],
     watch: Callable[[Kind], None] | None = None,
 ) -> Kind:
@@ -51,7 +51,7 @@ def until_ended(
                 watch(operation)
             if time.monotonic() > deadline:
                 raise DaemonUnavailable("the daemon keeps an operation open past its end")
-            before, operation = operation, poll(operation.id)
+            before, operation = operation, poll(operation)
             if operation != before:
                 deadline = time.monotonic() + timeout_s + _GRACE_S
     except KeyboardInterrupt:

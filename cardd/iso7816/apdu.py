@@ -38,3 +38,17 @@ class ResponseApdu:
         if not 2 <= len(answer) <= 258:
             raise CardProtocolError(f"an answer has 2 to 258 bytes; the card sent {len(answer)}")
         return cls(answer[:-2], int.from_bytes(answer[-2:]))
+
+
+def t0_form(command: bytes) -> bytes:
+    """Return a short command APDU as T=0 carries it (ISO/IEC 7816-3:2006, 12.2).
+
+    P3 is 00 where there is neither data nor Le; Le is left out after data, because its answer is
+    fetched with GET RESPONSE. Readers that pass on what they are given would send a byte too many.
+    """
+    if len(command) == 4:
+        return command + b"\x00"
+    data_bytes = command[4]
+    if data_bytes and len(command) == 5 + data_bytes + 1:
+        return command[:-1]
+    return command

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from cardd.clock import Clock
 from cardd.config import Config
 from cardd.kms.badge_keys import KeySource
+from cardd.kms.challenges import Challenges
 from cardd.kms.handles import Handles
 from cardd.kms.notices import Notices
-from cardd.kms.ports import AssertionSigner, Audit, Masters, Registry
+from cardd.kms.ports import AssertionSigner, Audit, CardTrust, Masters, Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Core:
     keys: KeySource
     handles: Handles
     notices: Notices
+    challenges: Challenges
+    trust: CardTrust
 
     def now(self) -> int:
         """Return the KMS's time in whole Unix seconds; every decision here uses it."""

@@ -12,6 +12,9 @@ from cardd.assurance.levels import Acr
 # The look-ahead, because Python's $ also matches before a last line feed; ECMA-262's does not.
 Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$(?!\n)")]
 Audience = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+NationalId = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z /._-]{0,63}$(?!\n)", max_length=64)
+]
 Uid = Annotated[bytes, msgspec.Meta(min_length=4, max_length=10)]
 
 
@@ -70,17 +73,33 @@ class HolderClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     groups: tuple[str, ...] = ()
 
 
+class Challenge(msgspec.Struct, frozen=True):
+    """What a card must sign now, in the claim `kms_challenge` of one proof.
+
+    It serves once, for the client that asked, until `expires_at`. Times are the KMS's.
+    """
+
+    value: str
+    issued_at: int
+    expires_at: int
+
+
 class Authenticated(msgspec.Struct, frozen=True, tag="authenticated"):
-    """A badge that proved its key. `assertions` are compact JWS, in the order of the requests."""
+    """A card that proved its key. `assertions` are compact JWS, in the order of the requests.
+
+    `badge` is the badge's id; for a CPS it is None, and `certificate` is the `x5t#S256` of the
+    certificate that signed.
+    """
 
     holder: HolderClaims
-    badge: str
+    badge: str | None
     acr: Acr
     amr: tuple[str, ...]
     auth_time: int
     sid: str | None
     expires_at: int | None
     assertions: tuple[str, ...]
+    certificate: str | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
@@ -125,7 +144,7 @@ class NewHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     given_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     family_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     accounts: dict[str, str] = {}
-    national_ids: tuple[str, ...] = ()
+    national_ids: Annotated[tuple[NationalId, ...], msgspec.Meta(max_length=16)] = ()
     groups: tuple[str, ...] = ()
     valid_from: int | None = None
     valid_until: int | None = None

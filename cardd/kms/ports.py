@@ -1,6 +1,6 @@
 """The boundaries of the key service: who calls it, and what it stands on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder
+from cardd.cps.certificate import CpsCertificate
+from cardd.cps.trust_usage import Usage
 from cardd.kms import messages as m
 from cardd.secret import Secret
 
@@ -21,6 +23,7 @@ class Right(StrEnum):
     ENCODE_FACTORY = "encode-factory"
     PEOPLE = "people"
     REVOKE = "revoke"
+    CPS = "cps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,9 @@ class Client:
 
 
 class KeyService(Protocol):
-    """The key service as one client sees it, embedded or remote. Thread-safe; no call waits long.
+    """The key service as one client sees it, embedded or remote. Thread-safe.
 
+    No call waits long, but `authenticate_cps` as long as the configured OCSP responders may take.
     Errors: Refused with its code; KmsUnavailable. After an error of `next` the handle is gone.
     """
 
@@ -51,6 +55,29 @@ class KeyService(Protocol):
 
     def abort(self, handle: str) -> None:
         """Give a handle up. An unknown one is no error."""
+
+    def challenge(self) -> m.Challenge:
+        """Return a challenge for a CPS to sign: random, for this client, once, within 60 s.
+
+        Raises Refused: `forbidden`, `rate_limited` where too many of this client are unspent.
+        """
+
+    def authenticate_cps(
+        self,
+        proof: str,
+        requests: tuple[m.AssertionRequest, ...] = (),
+        *,
+        presence: bool = True,
+        expect_holder: str | None = None,
+    ) -> m.Authenticated:
+        """Judge a proof that a CPS signed for a login (cps.proof), and who it names.
+
+        Its `aud` and `nonce` must be those of each request, or `aud` the issuer where there is
+        none. It spends its challenge, whatever comes of it. Raises Refused: `proof_invalid`,
+        `timeout` where its challenge is not a live one of this client, the codes of trust,
+        `holder_unknown`, `holder_ended`, `conflict` where it names two people, `wrong_person`,
+        `second_factor_required`, `forbidden`.
+        """
 
     def assertions(self, sid: str, requests: tuple[m.AssertionRequest, ...]) -> tuple[str, ...]:
         """Sign assertions on a presence that this client opened and that lives."""
@@ -120,6 +147,13 @@ class AssertionSigner(Protocol):
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys that verify it."""
+
+
+class CardTrust(Protocol):
+    """Who vouches for a CPS. Thread-safe; waits as long as the configured responders may take."""
+
+    def check(self, der_chain: Sequence[bytes], usage: Usage, now: float) -> CpsCertificate:
+        """Return the first certificate of a chain, to be believed in this usage; else Refused."""
 
 
 class Audit(Protocol):
@@ -198,6 +232,9 @@ class Registry(Protocol):
 
     def badges(self, page: m.Page) -> tuple[list[tuple[Badge, Holder | None]], str | None]:
         """List by number; `q` matches numbers, UIDs and holders' names and staff numbers."""
+
+    def holders_by_national_id(self, national_id: str) -> list[Holder]:
+        """List those who have a national identifier, written as cards write it, by id."""
 
     def add_presence(self, presence: PresenceRecord) -> None:
         """Insert."""

@@ -2,32 +2,94 @@
 
 import dataclasses
 import secrets
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from cardd.assurance import levels
 from cardd.assurance.assertion import TYP, assertion_claims
 from cardd.assurance.presence import PresenceRecord
-from cardd.badges.admission import admit
-from cardd.badges.model import Badge, Holder
+from cardd.badges.admission import admit, admit_holder
+from cardd.badges.model import Holder
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.ports import Client
 from cardd.kms.rights import require_audiences
+from cardd.kms.views import claims
 
 
-def new_presence(core: Core, client: Client, badge: Badge, holder: Holder) -> PresenceRecord:
-    """Return the record of a badge that proved its key now; the caller stores it."""
+class Wanted(Protocol):
+    """What a request for an authentication asks for besides the card."""
+
+    @property
+    def requests(self) -> tuple[m.AssertionRequest, ...]:
+        """The assertions."""
+
+    @property
+    def presence(self) -> bool:
+        """Whether a presence is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A card that proved its key now: a badge by its id, or a CPS by its certificate's thumbprint.
+
+    `valid_until`, in Unix seconds, is the end of the certificate: no presence outlives it.
+    """
+
+    acr: levels.Acr
+    amr: tuple[str, ...]
+    badge_id: str | None = None
+    certificate: str | None = None
+    valid_until: int | None = None
+
+
+def new_presence(core: Core, client: Client, holder: Holder, proven: Proven) -> PresenceRecord:
+    """Return the record of a card that proved its key now; the caller stores it."""
     now = core.now()
+    expires_at = now + int(core.config.presence.maximum_s)
+    if proven.valid_until is not None:
+        expires_at = min(expires_at, proven.valid_until)
     return PresenceRecord(
         sid=secrets.token_urlsafe(16),
         holder_id=holder.id,
-        badge_id=badge.id,
+        badge_id=proven.badge_id,
+        certificate=proven.certificate,
         device=client.device,
         client=client.name,
         auth_time=now,
-        acr=levels.Acr.ONE_FACTOR,
-        amr=levels.BADGE_AMR,
-        expires_at=now + int(core.config.presence.maximum_s),
+        acr=proven.acr,
+        amr=proven.amr,
+        expires_at=expires_at,
+    )
+
+
+def conclude(
+    core: Core, event: str, holder: Holder, record: PresenceRecord, wanted: Wanted
+) -> m.Authenticated:
+    """Record a success, sign what was asked for and open the presence, in the caller's act."""
+    sid = record.sid if wanted.presence else None
+    core.audit.record(
+        event,
+        client=record.client,
+        **_card(record),
+        acr=record.acr,
+        holder=record.holder_id,
+        sid=sid,
+    )
+    assertions = assert_presence(core, record, wanted.requests, sid)
+    if wanted.presence:
+        core.registry.add_presence(record)
+    return m.Authenticated(
+        holder=claims(holder),
+        badge=record.badge_id,
+        acr=record.acr,
+        amr=record.amr,
+        auth_time=record.auth_time,
+        sid=sid,
+        expires_at=record.expires_at if wanted.presence else None,
+        assertions=assertions,
+        certificate=record.certificate,
     )
 
 
@@ -41,7 +103,7 @@ def assert_presence(
     signed = []
     for request in requests:
         levels.require(record.acr, request.minimum_acr)
-        claims = assertion_claims(
+        statement = assertion_claims(
             issuer=core.config.site.issuer,
             record=record,
             audience=request.audience,
@@ -52,13 +114,13 @@ def assert_presence(
         core.audit.record(
             "assertion.signed",
             holder=record.holder_id,
-            badge=record.badge_id,
+            **_card(record),
             audience=request.audience,
-            jti=claims["jti"],
+            jti=statement["jti"],
             sid=sid,
             client=record.client,
         )
-        signed.append(core.signer.sign(claims, TYP))
+        signed.append(core.signer.sign(statement, TYP))
     return tuple(signed)
 
 
@@ -67,21 +129,22 @@ def assertions(
 ) -> tuple[str, ...]:
     """Sign assertions on a presence that this client opened and that lives."""
     require_audiences(client, requests)
+    # One act, so that no revocation falls between the look and the signature.
+    with core.registry.atomically():
+        record = _living(core, client, sid)
+        _admit_again(core, record)
+        return assert_presence(core, record, requests, sid)
+
+
+def _living(core: Core, client: Client, sid: str) -> PresenceRecord:
     record = core.registry.presence(sid)
     if record is None or record.client != client.name or record.device != client.device:
         raise Refused(
-            Code.NOT_FOUND, "there is no such presence on this workstation; tap the badge"
+            Code.NOT_FOUND, "there is no such presence on this workstation; authenticate again"
         )
     if record.ended_at is not None or core.now() >= record.expires_at:
-        raise Refused(Code.NOT_FOUND, "this presence has ended; tap the badge again")
-    badge = core.registry.badge(record.badge_id)
-    if badge is None:
-        raise Refused(Code.BADGE_UNKNOWN, "the badge of this presence is not in the registry")
-    holder = core.registry.holder(record.holder_id)
-    admit(badge, holder, core.now())
-    if badge.holder_id != record.holder_id:
-        raise Refused(Code.NOT_FOUND, "the badge of this presence has another holder now")
-    return assert_presence(core, record, requests, sid)
+        raise Refused(Code.NOT_FOUND, "this presence has ended; authenticate again")
+    return record
 
 
 def end_presence(core: Core, client: Client, sid: str, reason: str) -> None:
@@ -102,6 +165,29 @@ def end_open_presences(core: Core, badge_id: str, reason: str) -> list[m.Presenc
         _end(core, record, reason)
         ended.append(m.PresenceEnded(record.sid, reason))
     return ended
+
+
+def _admit_again(core: Core, record: PresenceRecord) -> None:
+    """Raise Refused where the badge, or the holder of a CPS, may not be used any more."""
+    holder = core.registry.holder(record.holder_id)
+    if record.badge_id is None:
+        if holder is None:
+            raise Refused(Code.HOLDER_UNKNOWN, "the holder of this presence is not registered")
+        admit_holder(holder, core.now())
+        return
+    badge = core.registry.badge(record.badge_id)
+    if badge is None:
+        raise Refused(Code.BADGE_UNKNOWN, "the badge of this presence is not in the registry")
+    admit(badge, holder, core.now())
+    if badge.holder_id != record.holder_id:
+        raise Refused(Code.NOT_FOUND, "the badge of this presence has another holder now")
+
+
+def _card(record: PresenceRecord) -> dict[str, Any]:
+    """Return what the audit calls the card."""
+    if record.certificate is not None:
+        return {"certificate": record.certificate}
+    return {"badge": record.badge_id}
 
 
 def _end(core: Core, record: PresenceRecord, reason: str) -> None:

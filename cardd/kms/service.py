@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cardd.cps.proof import parse
 from cardd.errors import KmsUnavailable, Refused
 from cardd.iso7816.exchange import Answers
-from cardd.kms import administration, encoding, presences, taps
+from cardd.kms import administration, cps_proofs, encoding, presences, taps
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.handles import Running
@@ -49,6 +50,26 @@ class _Face:
 
     def abort(self, handle: str) -> None:
         self._core.handles.abort(self._client.name, handle)
+
+    def challenge(self) -> m.Challenge:
+        with self._auditing("Challenge"):
+            require(self._client, Right.CPS)
+            return cps_proofs.challenge(self._core, self._client)
+
+    def authenticate_cps(
+        self,
+        proof: str,
+        requests: tuple[m.AssertionRequest, ...] = (),
+        *,
+        presence: bool = True,
+        expect_holder: str | None = None,
+    ) -> m.Authenticated:
+        with self._auditing("AuthenticateCps"):
+            require(self._client, Right.CPS)
+            parsed = parse(proof)
+        with self._auditing("AuthenticateCps", certificate=parsed.x5t_s256):
+            login = cps_proofs.Login(parsed, requests, presence, expect_holder)
+            return cps_proofs.authenticate(self._core, self._client, login)
 
     def assertions(self, sid: str, requests: tuple[m.AssertionRequest, ...]) -> tuple[str, ...]:
         with self._auditing("Assertions", sid=sid):

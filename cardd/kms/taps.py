@@ -7,12 +7,11 @@ from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.ports import Client, Purpose, Right
-from cardd.kms.presences import assert_presence, new_presence
+from cardd.kms.presences import Proven, conclude, new_presence
 from cardd.kms.procedures import tap as card
 from cardd.kms.procedures.guard import guarded
 from cardd.kms.procedures.ports import Driven
 from cardd.kms.rights import require, require_audiences
-from cardd.kms.views import claims
 
 
 def begin(core: Core, client: Client, request: m.Tap) -> Driven[m.Outcome]:
@@ -33,24 +32,9 @@ def _conclude(core: Core, client: Client, request: m.Tap) -> m.Authenticated:
     """Look again, since the badge may have been revoked meanwhile; then open, sign and answer."""
     with core.registry.atomically():
         badge, holder = _admitted(core, request)
-        record = new_presence(core, client, badge, holder)
-        sid = record.sid if request.presence else None
-        core.audit.record(
-            "tap.succeeded", client=client.name, badge=badge.id, holder=holder.id, sid=sid
-        )
-        assertions = assert_presence(core, record, request.requests, sid)
-        if request.presence:
-            core.registry.add_presence(record)
-    return m.Authenticated(
-        holder=claims(holder),
-        badge=badge.id,
-        acr=record.acr,
-        amr=record.amr,
-        auth_time=record.auth_time,
-        sid=sid,
-        expires_at=record.expires_at if request.presence else None,
-        assertions=assertions,
-    )
+        proven = Proven(levels.Acr.ONE_FACTOR, levels.BADGE_AMR, badge_id=badge.id)
+        record = new_presence(core, client, holder, proven)
+        return conclude(core, "tap.succeeded", holder, record, request)
 
 
 def _admitted(core: Core, request: m.Tap) -> tuple[Badge, Holder]:

@@ -2,21 +2,26 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from cardd.clock import Clock
+from cardd.cps.card import CpsCard
 from cardd.errors import CarddError, CardRemoved, Code, Refused
 from cardd.iso7816.connection import CardConnection
 from cardd.kms.messages import Outcome
 from cardd.kms.ports import KeyService
+from cardd.presence.cps_reading import Alive, CpsRead, CpsReading, is_contact
+from cardd.presence.model import Method
 from cardd.presence.operations import Operation
 from cardd.presence.queue import Queue
 from cardd.presence.relay import relay
 from cardd.presence.slots import Slot, Visit
 from cardd.presence.taps import WAY_LOST, Report, problem_of, procedure_for
 from cardd.readers.contactless import read_uid
+
+Done = TypeVar("Done")
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +54,8 @@ class Attendant:
         debounce_s: float,
         tell: Tell,
         hearer: Hearer,
+        cps: CpsReading,
+        cps_read: Callable[[CpsRead], None],
     ) -> None:
         self.service = service
         self.queue = queue
@@ -56,10 +63,49 @@ class Attendant:
         self.debounce_s = debounce_s
         self.tell = tell
         self.hearer = hearer
+        self.cps = cps
+        self.cps_read = cps_read
 
     def attend(self, slot: Slot, visit: Visit, *, shown: bool) -> None:
         """Queue the service of a card: of one just shown, or for a waiting enrolment alone."""
         slot.worker.submit(lambda: self._serve(slot, visit, shown=shown))
+
+    def work(
+        self,
+        slot: Slot,
+        visit: Visit,
+        operation: Operation | None,
+        job: Callable[[CardConnection, Alive], Done],
+        done: Callable[[Done | CarddError], None],
+    ) -> None:
+        """Queue something with the card of a visit; `done` hears on the loop what came of it.
+
+        `job` calls the Alive before each thing that may block.
+        """
+        slot.worker.submit(lambda: self.tell(done, self._worked(slot, visit, operation, job)))
+
+    def _worked(
+        self,
+        slot: Slot,
+        visit: Visit,
+        operation: Operation | None,
+        job: Callable[[CardConnection, Alive], Done],
+    ) -> Done | CarddError:
+        def alive(longer_s: float = 0.0) -> None:
+            slot.alive_at = self.clock.now() + longer_s
+
+        try:
+            with self._busy(slot, visit):
+                slot.operation = operation
+                if visit.void or slot.visit is not visit:
+                    return CardRemoved("the card is no longer in the reader: put it back")
+                with contextlib.closing(slot.source.connect(slot.name)) as connection:
+                    return job(connection, alive)
+        except CarddError as error:
+            return error
+        except Exception:  # noqa: BLE001 - whoever waits must hear of it, whatever it was
+            _log.exception("card.work_failed", reader=slot.name)
+            return Refused(Code.INTERNAL_ERROR, "this is a fault; see the log")
 
     def _serve(self, slot: Slot, visit: Visit, *, shown: bool) -> None:
         with self._busy(slot, visit):
@@ -99,6 +145,7 @@ class _Attendance:
         self._visit = visit
         self._shown = shown
         self._uid: bytes | None = None
+        self._method: Method = "cps" if is_contact(visit.atr) else "badge"
         self._operation: Operation | None = None
         self._over = False
 
@@ -107,26 +154,46 @@ class _Attendance:
         with connection.transaction():
             if self._slot.visit is not self._visit:
                 raise CardRemoved("the card left the reader before it could be read")
-            self._uid = read_uid(connection)
-            self._claim()
-            if self._operation is None and (not self._shown or self._bounced()):
-                self._over = True
-                return
-            outcome = relay(
-                self._attendant.service,
-                connection,
-                procedure_for(self._operation, self._uid),
-                alive=self._alive,
-                progress=self._progressed,
-            )
-            self._succeeded(outcome)
+            card = self._attendant.cps.recognised(connection)
+            if card is None:
+                self._method = "badge"
+                self._serve_badge(connection)
+            else:
+                self._method = "cps"
+                self._serve_cps(connection, card)
+
+    def _serve_badge(self, connection: CardConnection) -> None:
+        self._uid = read_uid(connection)
+        self._claim()
+        if self._operation is None and (not self._shown or self._bounced()):
+            self._over = True
+            return
+        outcome = relay(
+            self._attendant.service,
+            connection,
+            procedure_for(self._operation, self._uid),
+            alive=self._alive,
+            progress=self._progressed,
+        )
+        self._succeeded(outcome)
+
+    def _serve_cps(self, connection: CardConnection, card: CpsCard) -> None:
+        """Read a CPS, and say whose it is; what it is for goes on when its PIN is given."""
+        self._claim()
+        if self._operation is None and not self._shown:
+            self._over = True
+            return
+        seen = self._attendant.cps.read(connection, card, self._alive)
+        self._over = True
+        read = CpsRead(self._slot, self._visit, self._operation, seen)
+        self._attendant.tell(self._attendant.cps_read, read)
 
     def failed(self, error: CarddError) -> None:
         """Report a failure, unless the report was given before it."""
         if self._over:
             _log.debug("card.lost_after_report", reader=self._slot.name, error=str(error))
             return
-        if self._uid is None:
+        if self._uid is None and self._operation is None:
             self._claim()
         operation = self._operation
         enrols = operation is not None and operation.kind == "enrolment"
@@ -134,7 +201,8 @@ class _Attendance:
             return
         if isinstance(error, Refused) and error.code != Code.INTERNAL_ERROR:
             self._slot.judged_uid = self._uid
-        problem = problem_of(error, tap=not enrols, identified=self._uid is not None)
+        tap = not enrols and self._method == "badge"
+        problem = problem_of(error, tap=tap, identified=self._uid is not None)
         waits_again = (
             operation is not None
             and enrols
@@ -150,7 +218,9 @@ class _Attendance:
 
     def _claim(self) -> None:
         queue = self._attendant.queue
-        self._operation = queue.claim(self._slot.name, self._uid, shown=self._shown)
+        self._operation = queue.claim(
+            self._slot.name, self._uid, shown=self._shown, method=self._method
+        )
         self._slot.operation = self._operation
 
     def _bounced(self) -> bool:
@@ -162,8 +232,8 @@ class _Attendance:
             and self._uid == self._slot.judged_uid
         )
 
-    def _alive(self) -> None:
-        self._slot.alive_at = self._attendant.clock.now()
+    def _alive(self, longer_s: float = 0.0) -> None:
+        self._slot.alive_at = self._attendant.clock.now() + longer_s
 
     def _progressed(self, progress: tuple[int, int]) -> None:
         if self._operation is not None:

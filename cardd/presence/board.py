@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from cardd.presence.events import EventLog
-from cardd.presence.model import CardView, PresenceView, ReaderView, SourceStatus
+from cardd.presence.model import CardType, CardView, PresenceView, ReaderView, SourceStatus
 from cardd.presence.slots import Visit
 from cardd.readers.ports import (
     CardInserted,
@@ -26,7 +26,7 @@ class _Reader:
     source: str
     faults: dict[str, str] = field(default_factory=dict)  # what is wrong, by whose account
     visit: Visit | None = None
-    type: Literal["badge", "unknown"] = "unknown"
+    type: CardType = "unknown"
 
     @property
     def why(self) -> str | None:
@@ -80,16 +80,19 @@ class Board:
         """Tell whether a reader is there."""
         return reader in self._readers
 
-    def identified(self, visit: Visit, identity: dict[str, Any]) -> None:
-        """Say that a card is a badge, and whose it is."""
+    def identified(
+        self, visit: Visit, identity: dict[str, Any], facts: dict[str, Any] | None = None
+    ) -> None:
+        """Say that a card is a badge, or what `facts` says, and whose it is."""
+        data = facts or {"type": "badge"}
         reader = self._readers.get(visit.reader)
         if reader is not None and reader.visit is visit:
-            reader.type = "badge"
+            reader.type = data["type"]
         self._events.publish(
             "card.identified",
             reader=visit.reader,
             card=visit.handle,
-            data={"type": "badge"},
+            data=data,
             identity=identity,
         )
 

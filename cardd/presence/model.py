@@ -6,14 +6,20 @@ import msgspec
 from msgspec import Meta
 
 from cardd.assurance.levels import Acr
-from cardd.kms.messages import Audience, HolderClaims, Nonce
+from cardd.kms.messages import Audience, Authenticated, HolderClaims, Nonce
+
+Method = Literal["badge", "cps"]
+"""With which card somebody authenticates."""
+
+CardType = Literal["badge", "cps", "unknown"]
+"""What a card in a reader is known to be."""
 
 
 class CardView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A card in a reader. `handle` is opaque and lives as long as the card stays."""
 
     handle: str
-    type: Literal["badge", "unknown"]
+    type: CardType
     inserted_at: float
 
 
@@ -29,11 +35,22 @@ class ReaderView(msgspec.Struct, frozen=True):
     sid: str | None
 
 
-class CardSummary(msgspec.Struct, frozen=True):
-    """Which card proved itself; `badge` is the id in /v1/badges."""
+class CardSummary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which card proved itself: the badge by its id in /v1/badges, the CPS by its certificate.
 
-    type: Literal["badge"]
-    badge: str
+    `x5t#S256` is the thumbprint of the certificate that signed (RFC 7515, 4.1.8).
+    """
+
+    type: Literal["badge", "cps"]
+    badge: str | None = None
+    certificate: str | None = msgspec.field(default=None, name="x5t#S256")
+
+    @classmethod
+    def of(cls, outcome: Authenticated) -> "CardSummary":
+        """Name the card of an outcome."""
+        if outcome.badge is not None:
+            return cls("badge", badge=outcome.badge)
+        return cls("cps", certificate=outcome.certificate)
 
 
 class PresenceView(msgspec.Struct, frozen=True):
@@ -55,7 +72,7 @@ class AuthenticationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     audience: Audience
     nonce: Nonce
-    methods: tuple[Literal["badge", "cps"], ...] = ("badge",)
+    methods: Annotated[tuple[Method, ...], Meta(min_length=1, max_length=2)] = ("badge",)
     purpose: Literal["login"] = "login"
     reader: str | None = None
     presence: Literal["start", "none"] = "start"
@@ -65,18 +82,45 @@ class AuthenticationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     timeout_s: Annotated[float, Meta(gt=0, le=300)] = 60.0
 
 
-class AuthenticationResult(msgspec.Struct, frozen=True):
-    """A person was authenticated. `assertion` is a compact JWS."""
+class PinWanted(msgspec.Struct, frozen=True):
+    """The PIN that an authentication waits for, and of which card.
 
-    method: Literal["badge"]
-    acr: Acr
+    `card` is the card's handle, which the PIN must name. `tries_left` is None where the card does
+    not tell. `entry` says where it is typed: at the client, or at the reader's own keypad.
+    `last_try` says that the next wrong PIN blocks the card: it needs `use_last_try`. `asked` says
+    that the reader's keypad asks for it now.
+    """
+
+    card: str
+    type: Literal["cps"]
+    tries_left: int | None
+    entry: Literal["client", "pinpad"]
+    min_length: int
+    max_length: int
+    last_try: bool
+    asked: bool = False
+
+
+class AuthenticationResult(msgspec.Struct, frozen=True):
+    """A person was authenticated. `assertion` and `evidence` are compact JWS.
+
+    `evidence` is the proof that a CPS signed; None for a badge. Where the key service could not be
+    asked, it is all there is: `holder`, `acr` and `assertion` are None, `assertion_unavailable`
+    says why, and `claims` is what the card's certificate says.
+    """
+
+    method: Method
+    acr: Acr | None
     amr: tuple[str, ...]
     auth_time: int
-    holder: HolderClaims
+    holder: HolderClaims | None
     card: CardSummary
     reader: str
     sid: str | None
-    assertion: str
+    assertion: str | None
+    evidence: str | None = None
+    claims: dict[str, Any] | None = None
+    assertion_unavailable: str | None = None
 
 
 class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,6 +138,35 @@ class Problem(msgspec.Struct, frozen=True):
     code: str
     detail: str
     facts: dict[str, Any] = {}
+
+
+class PinStateView(msgspec.Struct, frozen=True):
+    """A card's PIN; `tries_left` is None where the card does not tell."""
+
+    tries_left: int | None
+    blocked: bool
+    min_length: int
+    max_length: int
+
+
+class CpsView(msgspec.Struct, frozen=True, kw_only=True):
+    """A CPS in a reader, as it shows itself without its PIN.
+
+    `identity` is what its certificate says, None where that is not believed: `problem` says why.
+    Times are Unix seconds. `data_objects` are the labels of what can be read without a PIN.
+    """
+
+    card: str
+    reader: str
+    family: str
+    number: str
+    identity: dict[str, Any] | None
+    not_before: int
+    not_after: int
+    certificate: str
+    problem: Problem | None
+    pin: PinStateView | None
+    data_objects: tuple[str, ...]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -121,11 +194,12 @@ class SourceStatus(msgspec.Struct, frozen=True):
 
 
 class Can(msgspec.Struct, frozen=True):
-    """What can be offered now; `why` is a sentence where a badge cannot be judged."""
+    """What can be offered now; `why` and `why_cps` are sentences where it cannot."""
 
     badge: bool
     cps: bool
     why: str | None
+    why_cps: str | None = None
 
 
 class WorkstationStatus(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from cardd.presence.model import (
     AuthenticationRequest,
     AuthenticationResult,
     EnrolmentRequest,
+    PinWanted,
     Problem,
 )
 
@@ -19,6 +20,7 @@ class State(StrEnum):
 
     WAITING_FOR_CARD = "waiting_for_card"
     IN_PROGRESS = "in_progress"
+    PIN_REQUIRED = "pin_required"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -32,7 +34,9 @@ class Operation:
 
     `owner` is an opaque string: who asked. `problem` says why it failed, or, while an enrolment
     waits for its card again, what interrupted it. `progress` is (steps done, steps in all) of an
-    enrolment. `expires_at` is in Unix seconds. `claimed` is written by the readers' workers.
+    enrolment. `pin` is the PIN that is waited for, from when the card is known to the end;
+    `verifying` is True while one is tried. `expires_at` is in Unix seconds. `claimed` is written by
+    the readers' workers.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Operation:
         self.result: Result | None = None
         self.problem: Problem | None = None
         self.progress: tuple[int, int] | None = None
+        self.pin: PinWanted | None = None
+        self.verifying = False
         self.claimed = False
         self._final: State | None = None
         self._change = asyncio.Event()
@@ -57,6 +63,8 @@ class Operation:
         """Where it stands now."""
         if self._final is not None:
             return self._final
+        if self.pin is not None and (self.pin.asked or not self.verifying):
+            return State.PIN_REQUIRED
         return State.IN_PROGRESS if self.claimed else State.WAITING_FOR_CARD
 
     @property
@@ -67,8 +75,9 @@ class Operation:
     async def changed(self, timeout_s: float) -> None:
         """Return at the next change, at once where it has ended, or at the time-out.
 
-        A change is a step of an enrolment, its interruption, or the end. That an authentication
-        has its card is not announced: its end follows at once.
+        A change is a step of an enrolment, its interruption, a PIN that is wanted or that was
+        wrong, or the end. That an authentication has its card is not announced: its end, or the
+        question for a PIN, follows at once.
         """
         if self.ended:
             return
@@ -85,9 +94,17 @@ class Operation:
         self.progress = progress
         self._wake()
 
+    def ask_pin(self, wanted: PinWanted, problem: Problem | None = None) -> None:
+        """Wait for a PIN; `problem` is why the one before did not do. Wakes who waits."""
+        self.pin = wanted
+        self.verifying = wanted.asked
+        self.problem = problem
+        self._wake()
+
     def end(self, final: State, *, result: Result | None, problem: Problem | None) -> None:
         """Record its end, and wake who waits for a change."""
         self._final = final
+        self.verifying = False
         self.result = result
         self.problem = problem
         self._wake()

@@ -29,6 +29,7 @@ class _Presence:
     card: str
     expires_at: float
     active_at: float
+    ends_with_card: bool
 
 
 def identity_of(outcome: Authenticated) -> dict[str, Any]:
@@ -60,8 +61,13 @@ class Presences:
         self._at: dict[str, _Presence] = {}
         self._ended_early: dict[str, None] = {}
 
-    def started(self, visit: Visit, outcome: Authenticated) -> None:
-        """Open what a tap gave; it takes the place of what was open at the reader."""
+    def started(
+        self, visit: Visit, outcome: Authenticated, *, ends_with_card: bool = False
+    ) -> None:
+        """Open what a card gave; it takes the place of what was open at the reader.
+
+        `ends_with_card` is for one that stays in the reader while its holder is there.
+        """
         sid = outcome.sid
         if sid is None or sid in self._ended_early:
             return  # ended by the KMS before its report came through
@@ -69,7 +75,7 @@ class Presences:
         limit = now + self._settings.maximum_s
         if outcome.expires_at is not None:
             limit = min(limit, outcome.expires_at)
-        new = _Presence(outcome, sid, visit.reader, visit.handle, limit, now)
+        new = _Presence(outcome, sid, visit.reader, visit.handle, limit, now, ends_with_card)
         old = self._at.get(visit.reader)
         if old is not None and old.sid != sid:
             self._replace(old, new)
@@ -102,9 +108,13 @@ class Presences:
             self.end(sid, reason)
 
     def card_moved(self, visit: Visit) -> None:
-        """Take a movement of a card as activity of the person whose card it is."""
+        """Take a card that left: its holder was active, or is gone where the card had to stay."""
         presence = self._at.get(visit.reader)
-        if presence is not None and presence.card == visit.handle:
+        if presence is None or presence.card != visit.handle:
+            return
+        if presence.ends_with_card:
+            self.end(presence.sid, "card_removed")
+        else:
             presence.active_at = self._clock.now()
             self._watch(presence)
 
@@ -182,7 +192,7 @@ class Presences:
         return PresenceView(
             sid=presence.sid,
             holder=outcome.holder,
-            card=CardSummary("badge", outcome.badge),
+            card=CardSummary.of(outcome),
             reader=presence.reader,
             acr=outcome.acr,
             amr=outcome.amr,

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from cardd.errors import Code, Refused
+from cardd.presence.model import AuthenticationRequest, Method
 from cardd.presence.operations import Operation
 
 
@@ -15,20 +16,27 @@ class _Entry:
     reader: str | None
     uid: bytes | None = None
     at: str | None = None  # the reader whose worker has claimed it
+    method: Method | None = None  # for which card it did
 
     def competes_for(self, reader: str | None) -> bool:
         """Tell whether another operation on `reader` (None: any) would want the same card."""
         if self.at is not None and self.operation.kind == "authentication":
-            return False  # it has its card, and never waits for another
+            # It has its card and never waits for another; a CPS it may hold for a while.
+            return self.holds_card(reader)
         mine = self.at or self.reader
         return mine is None or reader is None or mine == reader
 
-    def takes(self, reader: str, uid: bytes | None, *, shown: bool) -> bool:
+    def holds_card(self, reader: str | None) -> bool:
+        """Tell whether this operation has the CPS on `reader`, which may wait for its PIN."""
+        return self.at is not None and self.at == reader and self.method == "cps"
+
+    def takes(self, reader: str, uid: bytes | None, method: Method, *, shown: bool) -> bool:
         """Tell whether it takes the card on `reader`; `uid` None could not be read."""
         if self.at is not None or self.reader not in {None, reader}:
             return False
-        if self.operation.kind == "authentication":
-            return shown
+        request = self.operation.request
+        if isinstance(request, AuthenticationRequest):
+            return method in request.methods and (shown or method == "cps")
         return uid is not None and self.uid in {None, uid}
 
 
@@ -51,16 +59,20 @@ class Queue:
                 )
             self._entries.append(_Entry(operation, reader))
 
-    def claim(self, reader: str, uid: bytes | None, *, shown: bool) -> Operation | None:
+    def claim(
+        self, reader: str, uid: bytes | None, *, shown: bool, method: Method = "badge"
+    ) -> Operation | None:
         """Give the card on `reader` to the operation that takes it, which then no longer waits.
 
         `shown` is False for a card that lay there before the operation asked: authentications
-        do not take such a one.
+        take no such badge. They take such a CPS, whose PIN shows that its holder is there.
         """
         with self._lock:
+            if any(entry.holds_card(reader) for entry in self._entries):
+                return None
             for entry in self._entries:
-                if entry.takes(reader, uid, shown=shown):
-                    entry.at = reader
+                if entry.takes(reader, uid, method, shown=shown):
+                    entry.at, entry.method = reader, method
                     entry.operation.claimed = True
                     return entry.operation
         return None

@@ -125,7 +125,7 @@ class Reception:
             amr=outcome.amr,
             auth_time=outcome.auth_time,
             holder=outcome.holder,
-            card=CardSummary("badge", outcome.badge),
+            card=CardSummary.of(outcome),
             reader=visit.reader,
             sid=outcome.sid,
             assertion=outcome.assertions[0],

@@ -84,7 +84,9 @@ class Operations:
     def _expire(self, operation: Operation) -> None:
         """End it, unless its card is being worked on and may still bring it to a good end."""
         latest = operation.expires_at + GRACE_S
-        if self._queue.withdraw(operation) or self._clock.now() >= latest:
+        waits = operation.state is State.PIN_REQUIRED and not operation.verifying
+        idle = waits or self._queue.withdraw(operation)
+        if idle or self._clock.now() >= latest:
             lived = operation.request.timeout_s
             self.fail(operation, Problem(Code.TIMEOUT, f"nothing came of it within {lived:g} s"))
         elif not operation.ended:

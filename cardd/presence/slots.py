@@ -36,6 +36,7 @@ class Visit:
     shown: bool
     inserted_at: float
     absent_s: float | None
+    atr: bytes = b""
     void: bool = False
 
 
@@ -144,6 +145,7 @@ class Slots:
             else:
                 absent_s = None if slot.withdrawn_at is None else now - slot.withdrawn_at
                 visit = Visit(slot.name, secrets.token_urlsafe(9), event.shown, now, absent_s)
+                visit.atr = event.atr
                 visit.void = slot.stuck
                 slot.visit = visit
                 if visit.shown and not visit.void:

@@ -16,6 +16,10 @@ from cardd.kms.ports import KeyService
 from cardd.presence.attendance import Attendant
 from cardd.presence.board import Board
 from cardd.presence.closing import stop_sources, stop_workers
+from cardd.presence.cps_cards import CpsCards, has_cps
+from cardd.presence.cps_desk import CpsDesk
+from cardd.presence.cps_outcomes import CpsOutcomes
+from cardd.presence.cps_reading import CpsRead, CpsReading, Trust
 from cardd.presence.events import EventLog
 from cardd.presence.kms_link import KmsLink
 from cardd.presence.model import (
@@ -27,6 +31,7 @@ from cardd.presence.model import (
     WorkstationStatus,
 )
 from cardd.presence.operations import Operation
+from cardd.presence.pin_limits import PinLimits
 from cardd.presence.presences import Presences
 from cardd.presence.queue import Queue
 from cardd.presence.reception import Reception
@@ -58,8 +63,10 @@ class Workstation:
         settings: PresenceSettings,
         debounce_ms: int,
         clock: Clock,
+        trust: Trust,
     ) -> None:
         self._service = service
+        self._trust = trust
         self._sources = tuple(sources)
         self._timers = Timers(clock)
         self._queue = Queue()
@@ -80,6 +87,7 @@ class Workstation:
             self.events, self._board, self._operations, self._presences, self._link
         )
         self._watchdog = Watchdog(clock, self._timers, self._reception)
+        reading = CpsReading(trust, clock)
         self._attendant = Attendant(
             service=service,
             queue=self._queue,
@@ -87,9 +95,40 @@ class Workstation:
             debounce_s=debounce_ms / 1000,
             tell=self._tell,
             hearer=self._reception,
+            cps=reading,
+            cps_read=self._cps_read,
         )
+        self.cps = self._cps_cards(reading, settings, clock)
         self._slots = Slots(clock, partial(self._attendant.attend, shown=True), self._heard)
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _cps_cards(self, reading: CpsReading, settings: PresenceSettings, clock: Clock) -> CpsCards:
+        outcomes = CpsOutcomes(
+            events=self.events,
+            board=self._board,
+            operations=self._operations,
+            presences=self._presences,
+            link=self._link,
+            reading=reading,
+            ends_with_card=settings.contact_removal == "end",
+        )
+        limits = PinLimits(clock)
+        desk = CpsDesk(
+            service=self._service,
+            clock=clock,
+            timers=self._timers,
+            attendant=self._attendant,
+            watchdog=self._watchdog,
+            limits=limits,
+            outcomes=outcomes,
+        )
+        return CpsCards(
+            outcomes=outcomes,
+            desk=desk,
+            attendant=self._attendant,
+            watchdog=self._watchdog,
+            limits=limits,
+        )
 
     async def start(self) -> None:
         """Watch the readers and the KMS. Raises nothing: what is wrong is a health state."""
@@ -133,22 +172,30 @@ class Workstation:
         why = self._link.why
         if why is None and all(source.health == "lost" for source in sources):
             why = next((source.why for source in sources), "no source of readers is configured")
-        return WorkstationStatus(sources, Can(badge=why is None, cps=False, why=why))
+        why_cps = self._trust.why_not()
+        can = Can(badge=why is None, cps=why_cps is None, why=why, why_cps=why_cps)
+        return WorkstationStatus(sources, can)
 
     def authenticate(self, owner: str, request: AuthenticationRequest) -> Operation:
         """Wait for the next card shown on the request's reader, or on any.
 
         Raises Refused: `card_busy` where another operation waits for the same reader or the reader
-        is stuck, `invalid_request` without the method badge, `not_found` for an unknown reader,
-        `rate_limited` where the owner has too many operations.
+        is stuck, `not_found` for an unknown reader, `rate_limited` where the owner has too many
+        operations, `trust_unavailable` where only a CPS is asked for and none can be believed.
+
+        A CPS that lies in a reader already will do: its PIN shows that its holder is there.
         """
-        if "badge" not in request.methods:
-            raise Refused(
-                Code.INVALID_REQUEST,
-                'methods has no "badge": cps is not offered yet, ask for ["badge"]',
-            )
+        why_cps = self._trust.why_not()
+        if why_cps is not None and request.methods == ("cps",):
+            raise Refused(Code.TRUST_UNAVAILABLE, why_cps)
         self._usable(request.reader)
-        return self._operations.open(owner, request)
+        operation = self._operations.open(owner, request)
+        if "cps" in request.methods:
+            for slot in self._holding(request.reader):
+                if slot.visit is not None and has_cps(slot):
+                    self._attendant.attend(slot, slot.visit, shown=False)
+                    self._watchdog.expect(slot)
+        return operation
 
     def enrol(self, owner: str, request: EnrolmentRequest) -> Operation:
         """Prepare or encode the card that is in the reader, else the next one shown.
@@ -247,8 +294,12 @@ class Workstation:
             return
         if isinstance(event, CardWithdrawn):
             self._presences.card_moved(visit)
+            self.cps.withdrawn(visit)
         elif isinstance(event, CardInserted):
             self._card_came(visit)
+
+    def _cps_read(self, read: CpsRead) -> None:
+        self.cps.read(read)
 
     def _card_came(self, visit: Visit) -> None:
         slot = self._slots.find(visit.reader)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from cardd.errors import CardProtocolError, CardRemoved
+from cardd.iso7816.apdu import t0_form
 from cardd.readers import pcsc_errors as codes
 from cardd.readers.pcsc_calls import call, check, patiently, result_of
 from cardd.readers.pcsc_context import CardHandle, PcscContext
@@ -46,6 +47,8 @@ class PcscConnection:
         if not 4 <= len(command) <= LONGEST_COMMAND:
             raise ValueError(f"a command APDU has 4 to {LONGEST_COMMAND} bytes")
         self._wait_for_turn()
+        if self._card.protocol == self._scard.SCARD_PROTOCOL_T0:
+            command = t0_form(command)
         answer = bytes(
             patiently(self._scard.SCardTransmit, self._handle(), self._card.protocol, list(command))
         )

@@ -27,6 +27,7 @@ from cardd.readers.ports import (
     SourceLost,
 )
 from cardd.readers.virtual_connection import VirtualCard, VirtualConnection
+from cardd.readers.virtual_pinpad import VirtualPinpad
 from cardd.readers.vpcd_link import VpcdLink
 
 PRESENCE_S = 0.3
@@ -37,14 +38,25 @@ _log = structlog.get_logger(__name__)
 
 
 class VirtualSource:
-    """One virtual reader, as a ReaderSource. `address` is `unix:PATH` or `tcp:127.0.0.1:PORT`."""
+    """One virtual reader, as a ReaderSource. `address` is `unix:PATH` or `tcp:127.0.0.1:PORT`.
 
-    def __init__(self, reader: str, address: str, *, answer_timeout_s: float = 3.0) -> None:
+    With `has_pinpad` it announces a keypad, whose keys are at `PATH.keys`.
+    """
+
+    def __init__(
+        self,
+        reader: str,
+        address: str,
+        *,
+        answer_timeout_s: float = 3.0,
+        has_pinpad: bool = False,
+    ) -> None:
         self.name = f"virtual:{reader}"
         self._reader = reader
         self._address = address
         self._answer_timeout_s = answer_timeout_s
         self._listener: Listener = lambda _: None
+        self._pinpad = VirtualPinpad(address) if has_pinpad else None
         self._entrance: socket.socket | None = None
         self._wake_read, self._wake_write = -1, -1
         self._link: VpcdLink | None = None
@@ -59,6 +71,8 @@ class VirtualSource:
         if self._entrance is None:
             self._entrance = listen(self._address)
             self._entrance.setblocking(False)
+            if self._pinpad is not None:
+                self._pinpad.open()
 
     @property
     def address(self) -> str:
@@ -91,6 +105,8 @@ class VirtualSource:
         for descriptor in (self._wake_read, self._wake_write):
             if descriptor >= 0:
                 os.close(descriptor)
+        if self._pinpad is not None:
+            self._pinpad.close()
         if self._entrance is not None:
             stop_listening(self._entrance)
 
@@ -160,7 +176,7 @@ class VirtualSource:
             self._tell(ReaderFault(self._reader, f"a card was refused: {error}"))
             self._tell(ReaderRecovered(self._reader))
         else:
-            self._card = VirtualCard(link, atr)
+            self._card = VirtualCard(link, atr, self._pinpad)
             self._tell(CardInserted(self._reader, atr))
 
     def _ask_presence(self, link: VpcdLink) -> None:

@@ -5,9 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cardd.errors import CardBusy, CardError, CardRemoved
+from cardd.iso7816.apdu import t0_form
+from cardd.iso7816.atr import protocols
+from cardd.readers.pinpad import GET_FEATURE_REQUEST, Feature, PinEntry
+from cardd.readers.virtual_pinpad import VirtualPinpad
 from cardd.readers.vpcd_link import VpcdLink
 
 BUSY_LIMIT_S = 2.0
+VERIFY_PIN_CODE = 0x42000000 + 2050
+"""The control code that a virtual reader names for VERIFY_PIN_DIRECT; readers choose their own."""
 LONGEST_COMMAND = 65_535
 """What the wire's 2-byte length can say."""
 
@@ -15,8 +21,9 @@ LONGEST_COMMAND = 65_535
 class VirtualCard:
     """The card in the reader: its link, and whose turn it is among its connections."""
 
-    def __init__(self, link: VpcdLink, atr: bytes) -> None:
+    def __init__(self, link: VpcdLink, atr: bytes, pinpad: VirtualPinpad | None = None) -> None:
         self.link = link
+        self.pinpad = pinpad
         self.atr = atr
         self.resets = 0
         self._owner: object | None = None
@@ -39,6 +46,10 @@ class VirtualCard:
             if self._owner is owner:
                 self._owner = None
                 self._changed.notify_all()
+
+    def carried(self, command: bytes) -> bytes:
+        """Return a command as the protocol of the card carries it: T=1 where it offers both."""
+        return t0_form(command) if protocols(self.atr) == {0} else command
 
     def reset(self) -> None:
         """Reset the card and read its ATR again."""
@@ -67,11 +78,19 @@ class VirtualConnection:
         with self._turn() as card:
             if self._resets != card.resets:
                 raise CardRemoved("another connection reset the card: show it again")
-            return card.link.transmit(command)
+            return card.link.transmit(card.carried(command))
 
-    def control(self, code: int, data: bytes) -> bytes:  # noqa: ARG002 - the Protocol's signature
-        """Raise CardError: a virtual reader has no control codes yet."""
-        self._present()
+    def control(self, code: int, data: bytes) -> bytes:
+        """Send a control code to the reader: its features, and the entry of a PIN at its keypad.
+
+        Raises CardError for any other code, and where the reader has no keypad.
+        """
+        with self._turn() as card:
+            if card.pinpad is not None and code == GET_FEATURE_REQUEST:
+                return bytes((Feature.VERIFY_PIN_DIRECT, 4)) + VERIFY_PIN_CODE.to_bytes(4)
+            if card.pinpad is not None and code == VERIFY_PIN_CODE:
+                entry = PinEntry.parse(data)
+                return card.pinpad.verify(entry, self.transmit, lambda: card.link.is_dead)
         raise CardError(f"the virtual reader has no control code 0x{code:08X}")
 
     @contextmanager

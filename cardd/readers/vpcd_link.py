@@ -38,6 +38,11 @@ class VpcdLink:
         if self._is_tcp:
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether the card was dropped or has left."""
+        return self._dead
+
     def fileno(self) -> int:
         """Return the socket's number, for polling."""
         return self._channel.fileno()

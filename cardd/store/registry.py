@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, or_, select
 
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder
+from cardd.cps.identity import canonical_national_id
 from cardd.errors import KmsUnavailable
 from cardd.kms.messages import Page
 from cardd.kms.ports import Journal
@@ -17,7 +18,11 @@ from cardd.store.entities import Entities
 from cardd.store.schema import VERSION
 from cardd.store.sealing import RowSealer
 
-_h, _b, _p, _j = tables.holder.c, tables.badge.c, tables.presence.c, tables.journal.c
+_h, _n = tables.holder.c, tables.holder_national_id.c
+_b, _p, _j = tables.badge.c, tables.presence.c, tables.journal.c
+_INDEX_NATIONAL_ID = insert(tables.holder_national_id).inline()
+_FORGET_NATIONAL_IDS = delete(tables.holder_national_id).where(_n.holder_id == bindparam("key"))
+
 BadgeAndHolder = tuple[Badge, Holder | None]
 
 
@@ -40,6 +45,12 @@ class SqlRegistry:
     def _build_look_ups(self) -> None:
         self._holder_by_id = self._holders.by(_h.id)
         self._holder_by_staff_number = self._holders.by(_h.staff_number)
+        self._holders_by_national_id = (
+            select(*self._holders.columns)
+            .join(tables.holder_national_id)
+            .where(_n.national_id == bindparam("key"))
+            .order_by(_h.id)
+        )
         self._badge_by_id = self._badges.by(_b.id)
         self._badge_by_number = self._badges.by(_b.number)
         self._badge_by_uid = self._badges.by(_b.uid)
@@ -90,11 +101,17 @@ class SqlRegistry:
 
     def add_holder(self, holder: Holder) -> None:
         """Insert; `conflict` where the id or staff number is taken."""
-        self._holders.add(holder)
+        with self.atomically():
+            self._holders.add(holder)
+            self._index_national_ids(holder)
 
     def put_holder(self, holder: Holder) -> Holder:
         """Replace."""
-        return self._holders.put(holder)
+        with self.atomically():
+            stored = self._holders.put(holder)
+            self._connections.change(_FORGET_NATIONAL_IDS, {"key": holder.id})
+            self._index_national_ids(holder)
+        return stored
 
     def holder(self, holder_id: str) -> Holder | None:
         """Find by id."""
@@ -110,6 +127,16 @@ class SqlRegistry:
         items = [self._holders.read(row) for row in found[: page.limit]]
         more = len(found) > page.limit
         return items, search.cursor_after("holders", items[-1].staff_number) if more else None
+
+    def holders_by_national_id(self, national_id: str) -> list[Holder]:
+        """List those who have a national identifier, written as cards write it, by id."""
+        found = {}
+        for row in self._connections.rows(self._holders_by_national_id, {"key": national_id}):
+            holder = self._holders.read(row)
+            if national_id not in _national_ids(holder):
+                self._holders.refuse(row)
+            found[holder.id] = holder
+        return list(found.values())
 
     def add_badge(self, badge: Badge) -> None:
         """Insert; `conflict` where the id, number or UID is taken, or its holder is unknown."""
@@ -186,6 +213,11 @@ class SqlRegistry:
         """Delete; none is no error."""
         self._journals.drop(uid)
 
+    def _index_national_ids(self, holder: Holder) -> None:
+        for national_id in sorted(_national_ids(holder)):
+            parameters = {"national_id": national_id, "holder_id": holder.id}
+            self._connections.change(_INDEX_NATIONAL_ID, parameters)
+
     def _both(self, row: Sequence[Any]) -> BadgeAndHolder:
         """Return badge and holder of a joined row, which must belong together."""
         own, other = row[: self._badges.width], row[self._badges.width :]
@@ -207,6 +239,10 @@ class SqlRegistry:
             parameters["compact"] = search.compact_pattern(page.q)
         statement = pages[page.cursor is not None, bool(page.q)]
         return self._connections.rows(statement, parameters)
+
+
+def _national_ids(holder: Holder) -> frozenset[str]:
+    return frozenset(map(canonical_national_id, holder.national_ids)) - {""}
 
 
 def _contains(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

@@ -33,15 +33,26 @@ def require(database: Database, sealer: RowSealer, name: str) -> None:
             StartCode.REGISTRY_UNAVAILABLE,
             f"{name} is not a registry of cardd; correct kms.registry in the configuration",
         )
-    if rows[0][0] != SCHEMA_VERSION:
-        raise StartError(
-            StartCode.REGISTRY_VERSION,
-            f"the registry {name} has schema version {rows[0][0]!r}, and this program needs "
-            f"{SCHEMA_VERSION}; install the cardd that wrote it, or restore its own backup",
-            found=rows[0][0],
-            needed=SCHEMA_VERSION,
-        )
+    _require_version(rows[0][0], name)
     _require_seal(rows[0], sealer, name)
+
+
+def _require_version(found: Any, name: str) -> None:
+    if found == SCHEMA_VERSION:
+        return
+    remedy = "install the cardd that wrote it, or restore its own backup"
+    if isinstance(found, int) and found < SCHEMA_VERSION:
+        remedy = (
+            "it is of an older cardd and cannot be migrated yet: install the cardd that wrote it, "
+            "or move keystore and registry away and make new ones with `cardd-kms init`"
+        )
+    raise StartError(
+        StartCode.REGISTRY_VERSION,
+        f"the registry {name} has schema version {found!r}, and this program needs "
+        f"{SCHEMA_VERSION}; {remedy}",
+        found=found,
+        needed=SCHEMA_VERSION,
+    )
 
 
 def _rows(database: Database) -> list[tuple[Any, ...]]:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Bytes(LargeBinary):
@@ -86,6 +86,15 @@ holder = Table(
     *_seal(),
 )
 
+# What finds a holder by what a CPS says. It has no seal: whoever it leads to is believed only where
+# the holder's own sealed row says the same. A row taken away hides a person, no more.
+holder_national_id = Table(
+    "holder_national_id",
+    metadata,
+    Column("national_id", Text, primary_key=True),
+    Column("holder_id", Text, ForeignKey(holder.c.id), primary_key=True, index=True),
+)
+
 badge = Table(
     "badge",
     metadata,
@@ -112,7 +121,8 @@ presence = Table(
     metadata,
     Column("sid", Text, primary_key=True),
     Column("holder_id", Text, ForeignKey(holder.c.id), nullable=False),
-    Column("badge_id", Text, ForeignKey(badge.c.id), nullable=False),
+    Column("badge_id", Text, ForeignKey(badge.c.id)),
+    Column("certificate", Text),
     Column("device", Text, nullable=False),
     Column("client", Text, nullable=False),
     Column("auth_time", BigInteger, nullable=False),

@@ -1,9 +1,10 @@
 """A virtual DESFire card: APDUs in, APDUs out, and the chip's state in between."""
 
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
-from simulators.desfire import storage
+from simulators.desfire import listing, storage
 from simulators.desfire.activation import Activation, Random
 from simulators.desfire.chip import Chip, Product
 from simulators.desfire.framing import MalformedCommand, unwrap, wrap
@@ -61,6 +62,10 @@ class VirtualDesfire:
     def uid(self) -> bytes:
         """The real UID, whatever the card shows."""
         return self.chip.uid
+
+    def describe(self) -> Iterator[str]:
+        """Yield what is on the chip, as lines for people."""
+        return listing.describe(self.chip)
 
     def power_on(self) -> None:
         """Enter the field: no session, PICC level selected, a new random UID if it shows one."""

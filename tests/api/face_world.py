@@ -21,7 +21,8 @@ from cardd import assembly
 from cardd.api.backing import Backing
 from cardd.api.server import serve
 from cardd.clock import SystemClock
-from cardd.config import Config, parse
+from cardd.config import Config, Trust, parse
+from cardd.cps.trust import TrustStore
 from cardd.errors import CardRemoved
 from cardd.kms import messages as m
 from cardd.presence.workstation import Workstation
@@ -133,6 +134,7 @@ class World:
             settings=self.config.presence,
             debounce_ms=0,
             clock=SystemClock(),
+            trust=TrustStore(Trust()),
         )
         await self.workstation.start()
         site = self.config.site

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cardd.api import admin, agents
+from cardd.api import admin, agents, cards
 from simulators.desfire.picc import VirtualDesfire
 from tests.api.face_world import AUDIENCE, NONCE, READER, Answer, World
 from tests.api.json_schema import Mismatch, check
@@ -117,6 +117,10 @@ def refusals(api: Checked) -> None:
     """Hold problems against the document."""
     api.ask("GET", "/v1/authentications/none")
     api.ask("GET", "/v1/presences/none")
+    api.ask("POST", "/v1/authentications/none/pin", {"card": "none", "pin": "1234"})
+    api.ask("GET", "/v1/cards/none")
+    api.ask("POST", "/v1/cards/none/pin/change", {"old": "1234", "new": "4321"})
+    api.ask("POST", "/v1/cards/none/pin/unblock", {"code": "12345678", "new": "4321"})
     api.ask("POST", "/v1/authentications", {})
     api.ask("POST", "/v1/holders", {"staff_number": "A1"})
 
@@ -139,7 +143,7 @@ def test_each_face_describes_its_own_routes_and_no_others(shared: World) -> None
     main = shared.ask("GET", "/openapi.json").json
     both = shared.ask("GET", "/openapi.json", admin=True).json
     assert main["openapi"] == both["openapi"] == "3.1.0"
-    assert set(main["paths"]) == {route.path for route in agents.ROUTES}
+    assert set(main["paths"]) == {route.path for route in (*agents.ROUTES, *cards.ROUTES)}
     assert set(both["paths"]) - set(main["paths"]) == {route.path for route in admin.ROUTES}
 
 

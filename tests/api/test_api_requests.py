@@ -46,7 +46,7 @@ def assert_problem(answer: Answer, status: int, code: str = "invalid_request") -
         {**GOOD, "wait_s": -1},
         {**GOOD, "wait_s": "1"},
         {**GOOD, "timeout_s": 301},
-        {**GOOD, "methods": ["cps"]},
+        {**GOOD, "methods": []},
         {**GOOD, "methods": ["telepathy"]},
     ],
     ids=str,

@@ -14,7 +14,8 @@ def test_status_says_what_can_be_offered(shared: World) -> None:
     answer = shared.ask("GET", "/v1/status")
     assert answer.status == 200
     assert answer.headers["x-stability"] == "stable"
-    assert answer.json["can"] == {"badge": True, "cps": False, "why": None}
+    why = "there is no root certificate in /etc/cardd/trust/roots (trust.roots)"
+    assert answer.json["can"] == {"badge": True, "cps": False, "why": None, "why_cps": why}
     assert answer.json["site"] == {"issuer": "https://cardd.test", "device": "desk-1"}
     assert answer.json["api"]["version"] == "1.0"
 

@@ -15,7 +15,8 @@ from cardd.api.server import Inherited, serve
 from cardd.api.socket_files import listen
 from cardd.client import Client
 from cardd.clock import SystemClock
-from cardd.config import Access, Grant, Sockets
+from cardd.config import Access, Grant, Sockets, Trust
+from cardd.cps.trust import TrustStore
 from cardd.errors import StartCode, StartError
 from cardd.presence.workstation import Workstation
 from tests.api.face_world import World, configuration
@@ -115,6 +116,7 @@ async def _serving(folder: Path, inherited: Inherited | None, check: Any) -> Non
             settings=config.presence,
             debounce_ms=0,
             clock=SystemClock(),
+            trust=TrustStore(Trust()),
         )
         backing = Backing(workstation, keys, "i", "d", "0")
         async with serve(backing, config.access, config.sockets, inherited):

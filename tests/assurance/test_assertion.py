@@ -20,6 +20,7 @@ RECORD = PresenceRecord(
     sid="the presence",
     holder_id="the holder",
     badge_id="0123456789abcdef0123456789abcdef",
+    certificate=None,
     device="desk-1",
     client="workstation-1",
     auth_time=1_800_000_000,
@@ -128,3 +129,14 @@ def test_a_relying_party_refuses_one_that_is_old_early_or_not_its_own(
 def test_a_token_of_another_type_is_no_assertion(signer: EcdsaSigner) -> None:
     with pytest.raises(jwt.InvalidTokenError, match="typ"):
         verified(signer.sign(claims(), "secevent+jwt"), signer.jwks())
+
+
+def test_a_cps_is_named_by_the_thumbprint_of_its_certificate() -> None:
+    cps = dataclasses.replace(RECORD, badge_id=None, certificate="thumbprint", acr=Acr.STRONG)
+    assert claims(cps)["card"] == {"type": "cps", "x5t#S256": "thumbprint"}
+
+
+@pytest.mark.parametrize("neither_or_both", [{"badge_id": None}, {"certificate": "thumbprint"}])
+def test_a_presence_has_one_card(neither_or_both: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError):
+        dataclasses.replace(RECORD, **neither_or_both)

@@ -85,9 +85,9 @@ async def test_two_that_want_the_same_card_do_not_both_wait(
 @limited
 async def test_a_request_that_cannot_be_served_is_refused_with_a_reason() -> None:
     async with World().running() as world:
-        with pytest.raises(Refused, match="not offered yet") as no_badge:
+        with pytest.raises(Refused, match="no root certificate") as no_trust:
             world.authenticate(methods=("cps",))
-        assert no_badge.value.code == Code.INVALID_REQUEST
+        assert no_trust.value.code == Code.TRUST_UNAVAILABLE
         with pytest.raises(Refused) as no_reader:
             world.authenticate(reader="three")
         assert no_reader.value.code == Code.NOT_FOUND

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cardd.clock import SystemClock
-from cardd.config import PresenceSettings
+from cardd.config import PresenceSettings, Trust
+from cardd.cps.trust import TrustStore
 from cardd.kms import messages as m
 from cardd.kms.ports import KeyService
 from cardd.presence.events import Subscription
@@ -76,6 +77,7 @@ async def desk(folder: Path) -> AsyncIterator[Desk]:
             settings=PresenceSettings(),
             debounce_ms=0,
             clock=SystemClock(),
+            trust=TrustStore(Trust()),
         )
         await station.start()
         made = Desk(keys, station, address)

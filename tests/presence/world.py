@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cardd.assurance.levels import Acr
-from cardd.config import PresenceSettings
+from cardd.config import PresenceSettings, Trust
+from cardd.cps.trust import TrustStore
 from cardd.errors import CardRemoved, Code, KmsUnavailable, Refused
 from cardd.kms import messages as m
 from cardd.presence.events import Subscription
@@ -377,6 +378,7 @@ class World:
             settings=PresenceSettings(),
             debounce_ms=debounce_ms,
             clock=self.clock,
+            trust=TrustStore(Trust()),
         )
         self.seen: list[Event] = []
 

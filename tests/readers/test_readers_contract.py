@@ -11,6 +11,8 @@ from cardd.readers.ports import CardInserted, CardWithdrawn
 from simulators.faults import Faults
 from tests.readers.reader_world import ATR, ECHO, Desk, EchoCard
 
+T1_ATR = bytes.fromhex("3B800181")
+
 
 def test_a_card_that_is_shown_and_taken_away_gives_one_event_each(desk: Desk) -> None:
     with desk.card():
@@ -63,15 +65,26 @@ def test_a_card_swapped_in_a_moment_is_a_removal_and_an_insertion(desk: Desk) ->
     with desk.card_seen():
         old = desk.source.connect(desk.reader)
         old.transmit(ECHO)
-    with desk.card(EchoCard(atr=b"\x3b\x00")):
+    with desk.card(EchoCard(atr=T1_ATR)):
         assert desk.events.next() == CardWithdrawn(desk.reader)
-        assert desk.events.next() == CardInserted(desk.reader, b"\x3b\x00")
+        assert desk.events.next() == CardInserted(desk.reader, T1_ATR)
         with pytest.raises(CardRemoved):
             old.transmit(ECHO)
         old.close()
         new = desk.source.connect(desk.reader)
         assert new.transmit(ECHO) == b"\x01\x02\x03\x90\x00"
         new.close()
+
+
+def test_a_card_of_t0_alone_gets_no_le_after_data(desk: Desk) -> None:
+    card = EchoCard(atr=b"\x3b\x00")
+    with desk.card(card):
+        desk.events.until(CardInserted)
+        connection = desk.source.connect(desk.reader)
+        connection.transmit(ECHO)
+        connection.transmit(bytes.fromhex("80100000"))
+        connection.close()
+    assert card.commands[-2:] == [ECHO[:-1], bytes.fromhex("8010000000")]
 
 
 def test_cards_in_a_row_alternate_with_their_removals(desk: Desk) -> None:

@@ -11,8 +11,11 @@ class TransmitFailed(Exception):
 class PcscCard:
     """Waits for the card in a reader and connects to it."""
 
-    def __init__(self, reader: str) -> None:
+    T0, T1 = scard.SCARD_PROTOCOL_T0, scard.SCARD_PROTOCOL_T1
+
+    def __init__(self, reader: str, protocol: int = scard.SCARD_PROTOCOL_T1) -> None:
         self._reader = reader
+        self._wanted = protocol
         _, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
         self.connect()
 
@@ -20,7 +23,7 @@ class PcscCard:
         """Wait for the card and connect."""
         self._await(scard.SCARD_STATE_PRESENT)
         status, self._card, self._protocol = scard.SCardConnect(
-            self._context, self._reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T1
+            self._context, self._reader, scard.SCARD_SHARE_SHARED, self._wanted
         )
         assert status == scard.SCARD_S_SUCCESS, scard.SCardGetErrorMessage(status)
 

@@ -63,6 +63,7 @@ class Things:
             sid=f"sid-{n}",
             holder_id=f"{1:032x}",
             badge_id=f"{1:032x}",
+            certificate=None,
             device="ward-3",
             client="embedded",
             auth_time=1_795_000_000,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
+from cardd.assurance.levels import Acr
 from cardd.badges.states import BadgeState
 from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.messages import Page
@@ -47,6 +48,7 @@ def test_a_holder_is_found_as_it_was_stored(registry, things):
 def test_what_is_not_there_is_none(registry):
     assert registry.holder("x") is None
     assert registry.holder_by_staff_number("x") is None
+    assert registry.holders_by_national_id("x") == []
     assert registry.badge("x") is None
     assert registry.badge_by_number("x") is None
     assert registry.badge_by_uid(b"x") is None
@@ -83,6 +85,46 @@ def test_a_badge_is_found_by_each_of_its_names(peopled, things):
     assert peopled.badge_by_number(badge.number) == badge
     assert peopled.badge_by_uid(badge.uid) == badge
     assert peopled.badge_and_holder(badge.uid) == (badge, things.holder(2))
+
+
+def test_a_holder_is_found_by_each_national_identifier_however_it_was_written(registry, things):
+    holder = things.holder(1, national_ids=("8 10001234567", "10001234567", "02a1234567"))
+    registry.add_holder(holder)
+    registry.add_holder(things.holder(2, national_ids=("810009999999",)))
+    for national_id in ("810001234567", "02A1234567"):
+        assert registry.holders_by_national_id(national_id) == [holder]
+    assert registry.holders_by_national_id("10001234567") == [], "a card has its prefix"
+
+
+def test_two_holders_with_one_national_identifier_are_both_found(registry, things):
+    both = [things.holder(n, national_ids=("10001234567",)) for n in (2, 1)]
+    for holder in both:
+        registry.add_holder(holder)
+    assert registry.holders_by_national_id("810001234567") == both[::-1]
+
+
+def test_a_national_identifier_follows_the_changes_of_its_holder(registry, things):
+    registry.add_holder(things.holder(national_ids=("10001234567", "0123456789")))
+    holder = registry.holder(things.holder().id)
+    changed = registry.put_holder(replace(holder, national_ids=("0123456789", "10007654321")))
+    assert registry.holders_by_national_id("810001234567") == []
+    for national_id in ("0123456789", "810007654321"):
+        assert registry.holders_by_national_id(national_id) == [changed]
+    with pytest.raises(Refused):
+        registry.put_holder(replace(holder, national_ids=()))
+    assert registry.holders_by_national_id("0123456789") == [changed]
+
+
+def test_a_holder_that_is_refused_leaves_no_national_identifier(peopled, things):
+    taken = things.holder(9, staff_number="S00001", national_ids=("10001234567",))
+    assert refused(peopled.add_holder, taken) is Code.CONFLICT
+    assert peopled.holders_by_national_id("810001234567") == []
+
+
+def test_a_presence_of_a_cps_is_found_as_it_was_stored(peopled, things):
+    presence = things.presence(7, badge_id=None, certificate="x5t", acr=Acr.STRONG)
+    peopled.add_presence(presence)
+    assert peopled.presence("sid-7") == presence
 
 
 def test_a_badge_without_holder_comes_without(registry, things):

@@ -26,6 +26,15 @@ maybe_text, maybe_number = st.none() | text, st.none() | number
 texts = st.lists(json_safe, max_size=4).map(tuple)
 version = st.integers(1, 1 << 40)
 
+cards = st.tuples(text, st.none()) | st.tuples(st.none(), text)
+
+
+def presence(
+    card: tuple[str | None, str | None], sid: str, holder_id: str, *rest
+) -> PresenceRecord:
+    return PresenceRecord(sid, holder_id, *card, *rest)
+
+
 ENTITIES = {
     "holder": st.builds(
         Holder,
@@ -59,8 +68,9 @@ ENTITIES = {
         version,
     ),
     "presence": st.builds(
-        PresenceRecord,
-        *[text] * 5,
+        presence,
+        cards,
+        *[text] * 4,
         number,
         st.sampled_from(Acr),
         texts,
@@ -95,7 +105,12 @@ def test_every_field_of_an_entity_is_a_column_in_its_place(name):
     assert [c for c in columns if c not in derived] == [f.name for f in fields(entity[name])]
 
 
-@pytest.mark.parametrize("table", tables.metadata.sorted_tables, ids=lambda t: t.name)
+# An index that the sealed rows confirm or contradict; test_store_tampering writes to it.
+CONFIRMED_ELSEWHERE = {tables.holder_national_id}
+SEALED = [table for table in tables.metadata.sorted_tables if table not in CONFIRMED_ELSEWHERE]
+
+
+@pytest.mark.parametrize("table", SEALED, ids=lambda t: t.name)
 def test_every_table_is_sealed(table):
     assert [c.name for c in table.columns][-2:] == ["mac_generation", "mac"]
 

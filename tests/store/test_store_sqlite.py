@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from cardd.badges.states import BadgeState
 from cardd.errors import Code, KmsUnavailable, Refused, StartCode, StartError
@@ -95,7 +96,22 @@ def test_a_database_of_another_program_is_unavailable(url, path, sealer, sql):
     assert not_started(open_registry, url, sealer) is StartCode.REGISTRY_UNAVAILABLE
 
 
-@pytest.mark.parametrize("version", [0, 2, 999])
+def test_a_registry_of_an_older_cardd_is_refused_with_what_to_do(registry, url, sealer, sql):
+    sql("UPDATE schema_version SET version = 1")
+    with pytest.raises(StartError, match=r"cannot be migrated yet.*cardd-kms init") as caught:
+        open_registry(url, sealer)
+    assert caught.value.code is StartCode.REGISTRY_VERSION
+    assert caught.value.facts == {"found": 1, "needed": 2}
+
+
+def test_the_look_up_by_national_identifier_uses_its_index(registry, sql):
+    query = registry._holders_by_national_id.compile(dialect=sqlite_dialect.dialect())
+    plan = [step for *_, step in sql(f"EXPLAIN QUERY PLAN {query}", "x")]
+    assert any(step.startswith("SEARCH") for step in plan)
+    assert not any(step.startswith("SCAN") for step in plan), plan
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, 999])
 def test_a_schema_of_another_version_is_refused(registry, url, sealer, sql, version):
     sql("UPDATE schema_version SET version = ?", version)
     assert not_started(open_registry, url, sealer) is StartCode.REGISTRY_VERSION

@@ -85,6 +85,29 @@ def test_a_presence_reopened_or_prolonged_is_found(peopled, sql, tampered):
     assert tampered(peopled.presence, "sid-1")
 
 
+def test_a_national_identifier_given_to_another_holder_is_found(peopled, things, sql, tampered):
+    peopled.add_holder(things.holder(3, national_ids=("10001234567",)))
+    sql("UPDATE holder_national_id SET holder_id = ?", things.holder(2).id)
+    assert tampered(peopled.holders_by_national_id, "810001234567")
+    sql("DELETE FROM holder_national_id")
+    assert peopled.holders_by_national_id("810001234567") == []
+
+
+def test_a_holder_listed_twice_in_the_index_is_one_person(registry, things, sql):
+    registry.add_holder(things.holder(1, national_ids=("10001234567",)))
+    sql("CREATE TABLE bare AS SELECT * FROM holder_national_id")
+    sql("INSERT INTO bare SELECT * FROM bare")
+    sql("DROP TABLE holder_national_id")
+    sql("ALTER TABLE bare RENAME TO holder_national_id")
+    assert len(registry.holders_by_national_id("810001234567")) == 1
+
+
+def test_the_certificate_of_a_presence_exchanged_is_found(peopled, things, sql, tampered):
+    peopled.add_presence(things.presence(2, badge_id=None, certificate="x5t"))
+    sql("UPDATE presence SET certificate = 'other' WHERE sid = 'sid-2'")
+    assert tampered(peopled.presence, "sid-2")
+
+
 def test_a_journal_altered_is_found(peopled, things, sql, tampered):
     uid = peopled.put_journal(things.journal()).uid
     sql("UPDATE journal SET step = 'done'")

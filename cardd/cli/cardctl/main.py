@@ -13,12 +13,14 @@ COMMANDS = {
     "status": ("workstation:status", "Show whether badges can be judged now, and why not."),
     "readers": ("workstation:readers", "List the readers and their cards."),
     "watch": ("watching:watch", "Show what happens, as it happens."),
-    "authenticate": ("proofs:authenticate", "Wait for a badge and say who holds it."),
+    "authenticate": ("proofs:authenticate", "Wait for a badge or a CPS and say who holds it."),
     "assertion": ("proofs:assertion", "Get an assertion for another application."),
     "verify": ("verification:verify", "Verify an assertion, as a relying party does."),
     "presence": ("presences:presence", "Who is at this workstation."),
     "holder": ("people:holder", "The people who may hold badges."),
     "badge": ("badges:badge", "Encode, list and revoke badges."),
+    "trust": ("trust:trust", "The authorities and CRLs that CPS are verified with."),
+    "cps": ("cps:cps", "The CPS in a reader: who it is, and its PIN."),
     "jwks": ("workstation:jwks", "Print the public keys that verify assertions."),
 }
 

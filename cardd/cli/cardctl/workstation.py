@@ -20,7 +20,7 @@ def status(session: Session) -> None:
         "daemon": f"cardd {now.daemon_version}, API {now.api_version}",
         "site": f"{now.issuer}, device {now.device}",
         "badges": "ready" if now.badge else f"not now: {now.why}",
-        "CPS cards": "ready" if now.cps else "not offered",
+        "CPS cards": "ready" if now.cps else f"not now: {now.why_cps}",
     }
     for source in sources:
         why = source.get("why")

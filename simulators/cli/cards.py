@@ -1,48 +1,25 @@
-"""`cardd-sim`: make virtual cards, and put them into virtual readers."""
+"""`cardd-sim new`, `insert`, `tap` and `show`: virtual cards, and the readers they go into."""
 
-import random
-import secrets
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
 from simulators import card as card_files
-from simulators.address import DEFAULT_READER, AddressError
+from simulators.address import DEFAULT_READER
 from simulators.air import AirInterface, BitRate
-from simulators.card import CardFileError
+from simulators.card import StoredCard
+from simulators.cli.reports import NotNoticed, reported, signals_interrupt
+from simulators.cps import Face
 from simulators.desfire import VirtualDesfire
-from simulators.desfire.listing import describe
 from simulators.faults import Faults, TearMoment
-from simulators.link import Insertion, LinkError, insert
+from simulators.issuing import CPS_KINDS, issue_cps, open_pki, random_source
+from simulators.link import Insertion, insert
 from simulators.stay import Fixed, Stay, Tap
 
-KINDS = {"desfire-ev1": "ev1", "desfire-ev2": "ev2"}
+DESFIRE_KINDS = {"desfire-ev1": "ev1", "desfire-ev2": "ev2"}
 INSERT_SECONDS = 3600.0
 LONGEST_SECONDS = 86_400.0
 GRACE_SECONDS = 10.0
-
-
-class CardFileFailure(click.ClickException):
-    """A card file cannot be used."""
-
-    exit_code = 3
-
-
-class ReaderFailure(click.ClickException):
-    """There is no reader at the address."""
-
-    exit_code = 4
-
-
-class NotNoticed(click.ClickException):
-    """The reader did not power the card."""
-
-    exit_code = 5
 
 
 reader_option = click.option(
@@ -54,33 +31,52 @@ reader_option = click.option(
     metavar="ADDRESS",
     help="tcp:HOST:PORT or unix:PATH of a virtual reader (vpcd, or cardd's own).",
 )
+face_option = click.option(
+    "--face",
+    type=click.Choice([face.value for face in Face]),
+    help="The face of a CPS that the reader sees.",
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """Virtual smart cards, for machines without readers.
-
-    Exit codes: 0 done, 2 wrong usage, 3 card file, 4 no reader, 5 the reader took no notice.
-    """
-
-
-@main.command()
-@click.argument("kind", type=click.Choice(sorted(KINDS)))
+@click.command()
+@click.argument("kind", type=click.Choice(sorted([*DESFIRE_KINDS, *CPS_KINDS])))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
-@click.option("--uid", metavar="HEX", help="The UID, 7 bytes; random when not given.")
+@click.option("--uid", metavar="HEX", help="The UID of a DESFire, 7 bytes; random otherwise.")
+@click.option("--holder", metavar="NAME", help="The holder of a CPS, surname last.")
+@click.option(
+    "--pki",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Who issues a CPS: a PKI's folder, made if it is new.  [default: pki, beside the card]",
+)
 @click.option("--seed", type=int, help="Make the same card each time.")
-def new(kind: str, out: Path, uid: str | None, seed: int | None) -> None:
-    """Make a factory-fresh card of a KIND, in a file that keeps its state."""
-    # The seed makes test cards repeatable; what a card draws in use is never seeded.
-    rng = secrets.token_bytes if seed is None else random.Random(seed).randbytes  # noqa: S311
-    card = VirtualDesfire.factory(KINDS[kind], uid=_uid(uid), rng=rng)
-    with _reported():
-        card_files.create(out, card)
-    click.echo(f"{out}: {kind}, UID {card.uid.hex().upper()}")
+def new(
+    *,
+    kind: str,
+    out: Path,
+    uid: str | None,
+    holder: str | None,
+    folder: Path | None,
+    seed: int | None,
+) -> None:
+    """Make a card of a KIND, in a file that keeps its state.
+
+    A DESFire is factory-fresh. A CPS, CPF, CPE or CPS4 has its keys and certificates, the PIN 1234
+    and the unblocking code 12345678.
+    """
+    with reported():
+        if kind in DESFIRE_KINDS:
+            badge = VirtualDesfire.factory(
+                DESFIRE_KINDS[kind], uid=_uid(uid), rng=random_source(seed)
+            )
+            _create(out, badge, f"{kind}, UID {badge.uid.hex().upper()}")
+            return
+        pki = open_pki(folder or out.parent / "pki")
+        _create(out, issue_cps(kind, holder, pki, seed), f"{kind}, issued by {pki.folder}")
 
 
-@main.command("insert")
+@click.command("insert")
 @file_argument
 @reader_option
 @click.option(
@@ -103,6 +99,7 @@ def new(kind: str, out: Path, uid: str | None, seed: int | None) -> None:
     help="... before or after the card has carried it out.",
 )
 @click.option("--mute-after", type=click.IntRange(min=0), metavar="N", help="Fall silent after N.")
+@face_option
 def insert_command(
     *,
     file: Path,
@@ -112,8 +109,9 @@ def insert_command(
     tear_after: int | None,
     tear: TearMoment,
     mute_after: int | None,
+    face: str | None,
 ) -> None:
-    """Put the card of FILE into a reader, until Ctrl-C."""
+    """Put the card of FILE into a reader, until Ctrl-C. A CPS goes in contacts first."""
     air = AirInterface(BitRate(int(latency))) if latency else None
     faults = Faults(tear_after, tear, mute_after)
     _present(
@@ -123,24 +121,26 @@ def insert_command(
         faults=faults,
         air=air,
         greeting="inserted, Ctrl-C pulls it",
+        face=face,
     )
 
 
-@main.command()
+@click.command()
 @file_argument
 @reader_option
-def tap(file: Path, reader: str) -> None:
+@face_option
+def tap(file: Path, reader: str, face: str | None) -> None:
     """Hold the card of FILE to a reader, until the reader is done with it (at most 5 s)."""
-    _present(file, reader, stay=Tap())
+    _present(file, reader, stay=Tap(), face=face)
 
 
-@main.command()
+@click.command()
 @file_argument
 def show(file: Path) -> None:
     """Print what is on the card of FILE; of its keys, only the check values."""
-    with _reported():
+    with reported():
         card = card_files.load(file)
-    for line in describe(card.chip):
+    for line in card.describe():
         click.echo(line)
 
 
@@ -152,10 +152,13 @@ def _present(
     faults: Faults | None = None,
     air: AirInterface | None = None,
     greeting: str | None = None,
+    face: str | None = None,
 ) -> None:
     insertion = None
     try:
-        with _reported(), _signals_pull(), card_files.hold(file) as card:
+        with reported(), signals_interrupt(), card_files.hold(file) as card:
+            if face is not None:
+                card.turn(Face(face))
             with insert(card, reader, stay=stay, faults=faults, air=air) as insertion:
                 if greeting is not None:
                     click.echo(f"{file}: {greeting}")
@@ -177,32 +180,9 @@ def _report(file: Path, reader: str, insertion: Insertion) -> None:
     click.echo(f"{file}: answered {insertion.answered} commands")
 
 
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn the errors of card files and readers into one line and an exit code."""
-    try:
-        yield
-    except CardFileError as error:
-        raise CardFileFailure(str(error)) from error
-    except AddressError as error:
-        raise click.BadParameter(str(error), param_hint="--reader") from error
-    except LinkError as error:
-        raise ReaderFailure(str(error)) from error
-
-
-@contextmanager
-def _signals_pull() -> Iterator[None]:
-    """Leave the reader in order on SIGTERM and SIGHUP too: a driver may hang on a killed card."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    former = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for name, handler in former.items():
-            signal.signal(name, handler)
+def _create(out: Path, card: StoredCard, what: str) -> None:
+    card_files.create(out, card)
+    click.echo(f"{out}: {what}")
 
 
 def _uid(text: str | None) -> bytes | None:
@@ -215,7 +195,3 @@ def _uid(text: str | None) -> bytes | None:
     if len(uid) != 7:
         raise click.BadParameter("write 7 bytes as 14 hexadecimal digits", param_hint="--uid")
     return uid
-
-
-if __name__ == "__main__":
-    main()

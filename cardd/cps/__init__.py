@@ -1,0 +1,1 @@
+"""CPS and CPE cards: the driver of each generation, behind one interface, without I/O."""

@@ -1,0 +1,144 @@
+"""A login with a CPS: one transaction in which it verifies the PIN and signs, then the KMS's word.
+
+The card signs a proof over a challenge of the key service, fetched before the transaction, so that
+nothing is waited for while the PIN is verified. The transaction ends with a reset of the card,
+which drops the PIN. In the readers' workers.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from cardd.clock import Clock
+from cardd.cps import proof
+from cardd.errors import CardError, CardRemoved, KmsUnavailable, ReaderUnavailable
+from cardd.iso7816.connection import CardConnection
+from cardd.iso7816.exchange import run
+from cardd.kms import messages as m
+from cardd.kms.ports import KeyService
+from cardd.presence.cps_reading import Alive, CpsSeen
+from cardd.presence.keypads import verify_at_reader
+from cardd.presence.model import AuthenticationRequest
+from cardd.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class PinGiven:
+    """A PIN; `pin` None is one that is typed at the reader, or a card that has none."""
+
+    pin: Secret | None = None
+    use_last_try: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a card signed, and what the key service said to it.
+
+    `outcome` is None where it could not be asked; `unavailable` then says why.
+    """
+
+    proof: str
+    outcome: m.Authenticated | None
+    unavailable: str | None = None
+
+
+def log_in(
+    connection: CardConnection,
+    alive: Alive,
+    *,
+    seen: CpsSeen,
+    given: PinGiven,
+    request: AuthenticationRequest,
+    service: KeyService,
+    clock: Clock,
+) -> Login:
+    """Have a card sign a proof for a request, and the key service judge it.
+
+    Raises what the card, the PIN and the key service raise; KmsUnavailable where the request asks
+    for what only the key service can tell.
+    """
+    alive()
+    challenge, unavailable = _challenge(service, request)
+    claims = proof.new_claims(
+        purpose=proof.ProofPurpose.LOGIN,
+        audience=request.audience,
+        nonce=request.nonce,
+        kms_challenge=None if challenge is None else challenge.value,
+        # The KMS's own time where it is known: a workstation's clock may be wrong.
+        now=int(clock.now()) if challenge is None else challenge.issued_at,
+    )
+    signing = proof.signing_input(claims, seen.chain)
+    signature = signed(connection, alive, seen, given, hashlib.sha256(signing).digest())
+    compact = proof.assemble(signing, signature)
+    alive()
+    if challenge is None:
+        proof.verify_signature(proof.parse(compact))
+        return Login(compact, None, unavailable)
+    wanted = m.AssertionRequest(request.audience, request.nonce, request.minimum_acr)
+    outcome = service.authenticate_cps(
+        compact,
+        (wanted,),
+        presence=request.presence == "start",
+        expect_holder=request.expect_holder,
+    )
+    return Login(compact, outcome)
+
+
+def signed(
+    connection: CardConnection, alive: Alive, seen: CpsSeen, given: PinGiven, digest: bytes
+) -> bytes:
+    """Verify the PIN and sign a digest of what cardd built, in one transaction with the reset."""
+    with connection.transaction():
+        alive()
+        require_same_card(connection, seen)
+        if seen.pin is None:
+            return run(connection, seen.card.sign(digest))
+        with forgetting_pin(connection):
+            verify(connection, alive, seen, given)
+            alive()
+            return run(connection, seen.card.sign(digest))
+
+
+def require_same_card(connection: CardConnection, seen: CpsSeen) -> None:
+    """Raise CardRemoved where another card is there than was read: its tries are not ours."""
+    if run(connection, seen.card.number()) != seen.number:
+        raise CardRemoved("another card is in the reader than the one that was read; start again")
+
+
+def verify(connection: CardConnection, alive: Alive, seen: CpsSeen, given: PinGiven) -> None:
+    """Have the card verify the PIN that was given, or that is typed at the reader."""
+    if seen.keypad is not None:
+        verify_at_reader(connection, alive, seen.card, seen.keypad, use_last_try=given.use_last_try)
+    elif given.pin is not None:
+        run(connection, seen.card.verify_pin(given.pin, use_last_try=given.use_last_try))
+    else:
+        raise ValueError("this card needs a PIN, and none was given")
+
+
+@contextmanager
+def forgetting_pin(connection: CardConnection) -> Iterator[None]:
+    """Reset the card at the end of a block, whatever came of it, so that its PIN is dropped.
+
+    What went wrong in the block is what is raised; a card that has left has no PIN to drop.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(CardError):
+            connection.reset()
+        raise
+    with suppress(CardRemoved, ReaderUnavailable):
+        connection.reset()
+
+
+def _challenge(
+    service: KeyService, request: AuthenticationRequest
+) -> tuple[m.Challenge | None, str | None]:
+    """Return a challenge, or why there is none where the request can do without."""
+    try:
+        return service.challenge(), None
+    except KmsUnavailable as error:
+        if request.expect_holder is not None or request.minimum_acr is not None:
+            raise
+        return None, str(error)

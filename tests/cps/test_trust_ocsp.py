@@ -1,0 +1,247 @@
+"""Revocation by OCSP: the key service asks a responder on loopback, honest or not."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.x509 import ocsp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cardd.config import Trust
+from cardd.cps.certificate import parse_certificate
+from cardd.cps.trust import TrustStore, Usage
+from cardd.cps.trust_authorities import Authority, read_authorities
+from cardd.cps.trust_ocsp import OcspClient
+from cardd.cps.trust_paths import OcspUnusable, Paths
+from cardd.errors import Code, Refused
+from simulators.pki import Pki, Profile
+from simulators.pki.ocsp import Manner
+from simulators.pki.responder import OcspResponder
+from tests.cps.trust_world import NOW, TrustWorld, serial_of, trust_world
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(scope="module")
+def ocsp_pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    """Give a PKI of its own: its certificates name the responder of these tests."""
+    return Pki.create(tmp_path_factory.mktemp("ocsp") / "pki")
+
+
+@pytest.fixture(scope="module")
+def running(ocsp_pki: Pki) -> Iterator[OcspResponder]:
+    with OcspResponder(ocsp_pki) as responder:
+        ocsp_pki.name_responder(responder.address)
+        yield responder
+
+
+@pytest.fixture
+def responder(running: OcspResponder) -> Iterator[OcspResponder]:
+    running.manner = Manner.HONEST
+    running.asked = 0
+    yield running
+    running.manner = Manner.HONEST
+
+
+@pytest.fixture
+def world(ocsp_pki: Pki, responder: OcspResponder, tmp_path: Path) -> TrustWorld:
+    """Give a world in which OCSP alone can say whether a card is revoked."""
+    world = trust_world(ocsp_pki, tmp_path).with_(
+        ocsp_responders=(responder.address,), ocsp_timeout_s=5.0
+    )
+    world.drop_crls()
+    return world
+
+
+@pytest.fixture
+def card(ocsp_pki: Pki, responder: OcspResponder) -> bytes:
+    return ocsp_pki.issue(Profile()).certificate
+
+
+def test_a_good_answer_stands_for_a_list(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    world.check(card, online=True)
+    assert responder.asked == 1
+
+
+def test_a_card_that_the_responder_knows_as_revoked_is_refused(
+    world: TrustWorld, card: bytes
+) -> None:
+    world.put_crl()
+    world.check(card, online=True)
+    world.pki.revoke(serial_of(card))
+    assert world.code(card, online=True) is Code.CERTIFICATE_REVOKED
+    assert world.with_(revocation="prefer").code(card, online=True) is Code.CERTIFICATE_REVOKED
+
+
+def test_a_good_answer_does_not_undo_a_list(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    world.put_crl([serial_of(card)])
+    assert world.code(card, online=True) is Code.CERTIFICATE_REVOKED
+    assert responder.asked == 0
+
+
+BAD = sorted(set(Manner) - {Manner.HONEST, Manner.SILENT})
+
+
+@pytest.mark.parametrize("manner", BAD)
+def test_an_answer_that_does_not_count_leaves_the_card_unverified(
+    world: TrustWorld, card: bytes, responder: OcspResponder, manner: Manner
+) -> None:
+    responder.manner = manner
+    refusal = world.refused(card, online=True)
+    assert refusal.code is Code.REVOCATION_UNAVAILABLE
+    assert responder.address in str(refusal)
+
+
+def test_a_responder_that_says_nothing_is_left_after_its_time(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    responder.manner = Manner.SILENT
+    hurried = world.with_(ocsp_timeout_s=0.2)
+    assert hurried.code(card, online=True) is Code.REVOCATION_UNAVAILABLE
+
+
+def test_a_responder_that_sends_a_byte_now_and_then_is_left_after_its_time(
+    ocsp_pki: Pki, world: TrustWorld
+) -> None:
+    done = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            while not done.wait(0.05):
+                try:
+                    connection.sendall(b"H")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        former = ocsp_pki.naming.ocsp
+        ocsp_pki.name_responder(address)
+        try:
+            card = ocsp_pki.issue(Profile()).certificate
+            slow = world.with_(ocsp_responders=(address,), ocsp_timeout_s=0.3)
+            assert slow.code(card, online=True) is Code.REVOCATION_UNAVAILABLE
+        finally:
+            ocsp_pki.name_responder(former)
+            done.set()
+            thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_nobody_at_the_address_leaves_the_card_unverified(ocsp_pki: Pki, world: TrustWorld) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    former = ocsp_pki.naming.ocsp
+    ocsp_pki.name_responder(address)
+    try:
+        card = ocsp_pki.issue(Profile()).certificate
+    finally:
+        ocsp_pki.name_responder(former)
+    gone = world.with_(ocsp_responders=(address,))
+    assert gone.code(card, online=True) is Code.REVOCATION_UNAVAILABLE
+
+
+def test_a_fresh_list_stands_in_and_the_responder_rests(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    responder.manner = Manner.UNAVAILABLE
+    world.put_crl()
+    store = TrustStore(world.settings, online=True)
+    for _ in range(3):
+        store.check((card,), Usage.CONTACT_AUTHENTICATION, NOW.timestamp())
+    assert responder.asked == 1
+
+
+def test_prefer_takes_an_unreachable_responder(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    responder.manner = Manner.UNAVAILABLE
+    world.with_(revocation="prefer").check(card, online=True)
+
+
+def test_a_workstation_asks_nobody(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    assert world.code(card) is Code.REVOCATION_UNAVAILABLE
+    assert responder.asked == 0
+
+
+def test_a_responder_that_is_not_listed_is_not_asked(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    for listed in ((), ("http://127.0.0.1:9",), (responder.address + "/",)):
+        elsewhere = world.with_(ocsp_responders=listed)
+        assert elsewhere.code(card, online=True) is Code.REVOCATION_UNAVAILABLE
+    world.with_(revocation="off").check(card, online=True)
+    assert responder.asked == 0
+
+
+def test_the_wrong_certificate_is_not_asked_about(
+    world: TrustWorld, card: bytes, responder: OcspResponder
+) -> None:
+    assert world.with_(allow_test_cards=False).code(card, online=True) is Code.TEST_CARD_REFUSED
+    assert world.matching(types=("cpe",)).code(card, online=True) is Code.CERTIFICATE_USAGE
+    assert responder.asked == 0
+
+
+@pytest.fixture
+def authorities(ocsp_pki: Pki) -> tuple[Authority, ...]:
+    return read_authorities(Trust(roots=ocsp_pki.roots, intermediates=ocsp_pki.intermediates))
+
+
+@pytest.fixture
+def answer(authorities: tuple[Authority, ...], responder: OcspResponder, card: bytes) -> bytes:
+    client = OcspClient(Trust(ocsp_responders=(responder.address,)))
+    return client.ask(responder.address, parse_certificate(card), authorities[1])
+
+
+def test_a_revocation_counts_whatever_its_date(
+    authorities: tuple[Authority, ...], card: bytes, responder: OcspResponder, ocsp_pki: Pki
+) -> None:
+    ocsp_pki.revoke(serial_of(card), NOW + timedelta(minutes=30))
+    client = OcspClient(Trust(ocsp_responders=(responder.address,)))
+    answer = client.ask(responder.address, parse_certificate(card), authorities[1])
+    with pytest.raises(Refused) as caught:
+        Paths(authorities, 60).check_ocsp(card, answer, datetime.now(UTC))
+    assert caught.value.code is Code.CERTIFICATE_REVOKED
+
+
+@settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
+@given(st.data())
+def test_an_answer_whose_signed_part_was_changed_is_never_good(
+    authorities: tuple[Authority, ...], card: bytes, answer: bytes, data: st.DataObject
+) -> None:
+    paths = Paths(authorities, 60)
+    changed = bytearray(answer)
+    position = data.draw(st.integers(0, len(answer) - 1))
+    changed[position] ^= data.draw(st.integers(1, 255))
+    try:
+        paths.check_ocsp(card, bytes(changed), datetime.now(UTC))
+    except OcspUnusable:
+        return
+    # Around the signed part, two encodings mean the same.
+    assert ocsp.load_der_ocsp_response(answer).tbs_response_bytes in changed
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_answer_or_a_documented_error(
+    authorities: tuple[Authority, ...], card: bytes, content: bytes
+) -> None:
+    with pytest.raises(OcspUnusable):
+        Paths(authorities, 60).check_ocsp(card, content, NOW)
