@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,8 @@ def ocsp_pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 @pytest.fixture(scope="module")
 def running(ocsp_pki: Pki) -> Iterator[OcspResponder]:
-    with OcspResponder(ocsp_pki) as responder:
+    # By the clock of the checks, which stood still when these tests were loaded.
+    with OcspResponder(ocsp_pki, clock=lambda: NOW) as responder:
         ocsp_pki.name_responder(responder.address)
         yield responder
 
@@ -213,7 +214,7 @@ def test_a_revocation_counts_whatever_its_date(
     client = OcspClient(Trust(ocsp_responders=(responder.address,)))
     answer = client.ask(responder.address, parse_certificate(card), authorities[1])
     with pytest.raises(Refused) as caught:
-        Paths(authorities, 60).check_ocsp(card, answer, datetime.now(UTC))
+        Paths(authorities, 60).check_ocsp(card, answer, NOW)
     assert caught.value.code is Code.CERTIFICATE_REVOKED
 
 
@@ -231,7 +232,7 @@ def test_an_answer_whose_signed_part_was_changed_is_never_good(
     position = data.draw(st.integers(0, len(answer) - 1))
     changed[position] ^= data.draw(st.integers(1, 255))
     try:
-        paths.check_ocsp(card, bytes(changed), datetime.now(UTC))
+        paths.check_ocsp(card, bytes(changed), NOW)
     except OcspUnusable:
         return
     # Around the signed part, two encodings mean the same.
