@@ -154,6 +154,7 @@ class CpsDesk:
             request=login.request,
             service=self._service,
             clock=self._clock,
+            down=self._outcomes.kms_down(),
         )
         slot = login.read.slot
         done = partial(self._tried, login)

@@ -52,14 +52,16 @@ def log_in(
     request: AuthenticationRequest,
     service: KeyService,
     clock: Clock,
+    down: str | None,
 ) -> Login:
     """Have a card sign a proof for a request, and the key service judge it.
 
-    Raises what the card, the PIN and the key service raise; KmsUnavailable where the request asks
-    for what only the key service can tell.
+    `down` is why the key service is known not to answer; it is then not asked. Raises what the
+    card, the PIN and the key service raise; KmsUnavailable where the request asks for what only the
+    key service can tell.
     """
     alive()
-    challenge, unavailable = _challenge(service, request)
+    challenge, unavailable = _challenge(service, request, down)
     claims = proof.new_claims(
         purpose=proof.ProofPurpose.LOGIN,
         audience=request.audience,
@@ -133,12 +135,15 @@ def forgetting_pin(connection: CardConnection) -> Iterator[None]:
 
 
 def _challenge(
-    service: KeyService, request: AuthenticationRequest
+    service: KeyService, request: AuthenticationRequest, down: str | None
 ) -> tuple[m.Challenge | None, str | None]:
     """Return a challenge, or why there is none where the request can do without."""
-    try:
-        return service.challenge(), None
-    except KmsUnavailable as error:
-        if request.expect_holder is not None or request.minimum_acr is not None:
-            raise
-        return None, str(error)
+    why = down
+    if why is None:
+        try:
+            return service.challenge(), None
+        except KmsUnavailable as error:
+            why = str(error)
+    if request.expect_holder is not None or request.minimum_acr is not None:
+        raise KmsUnavailable(why)
+    return None, why

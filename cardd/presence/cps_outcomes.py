@@ -108,6 +108,10 @@ class CpsOutcomes:
         if login.outcome is not None and login.outcome.sid is not None:
             self._link.end_presence(login.outcome.sid, "too_late")
 
+    def kms_down(self) -> str | None:
+        """Say why the key service cannot be used, as far as is known."""
+        return self._link.why
+
     def forget(self, number: str) -> None:
         """Forget what was read of a card whose proof was refused."""
         self._reading.forget(number)

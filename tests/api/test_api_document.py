@@ -92,7 +92,8 @@ def test_every_route_answers_as_the_document_says(fresh: World) -> None:
         for path, operations in api.document["paths"].items()
         for method in operations
     }
-    assert api.covered == everything
+    # Those of a CPS are held against it with a card: tests/e2e/test_cps_routes.py.
+    assert everything - api.covered == {(route.method, route.path) for route in cards.ROUTES}
 
 
 def ended(api: Checked, started: Answer) -> Any:

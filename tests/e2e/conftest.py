@@ -28,3 +28,10 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
     folder = tmp_path_factory.mktemp("igc-sante") / "pki"
     pki = Pki.create(folder)
     return Issued(pki, folder, issue_cps("cps", "Camille Martin", pki, None).to_json())
+
+
+@pytest.fixture(scope="session")
+def another_root(tmp_path_factory: pytest.TempPathFactory, issued: Issued) -> Issued:
+    """A PKI of the same names and other keys, and the first one's card."""
+    folder = tmp_path_factory.mktemp("another-igc-sante") / "pki"
+    return Issued(Pki.create(folder), folder, issued.content)
