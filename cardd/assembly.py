@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def open_key_service(config: Config, clock: Clock | None = None) -> Iterator[Key
     masters = keystore.open_keystore(_keystore_path(config), _slot(config))
     with ExitStack() as stack:
         registry = stack.enter_context(
-            closing(open_registry(config.kms.registry, MastersSealer(masters)))
+            closing(open_registry(config.kms.registry, MastersSealer(masters), _site(config)))
         )
         audit = stack.enter_context(open_audit(config.kms.audit, clock))
         core = Core(
@@ -74,7 +75,7 @@ def create_key_service(config: Config, slot: Slot | None = None) -> None:
     keystore.create(path, slot)
     try:
         masters = keystore.open_keystore(path, slot)
-        create_registry(config.kms.registry, MastersSealer(masters)).close()
+        create_registry(config.kms.registry, MastersSealer(masters), _site(config)).close()
     except BaseException:
         path.unlink()  # nothing is sealed with it yet
         raise
@@ -90,6 +91,12 @@ def public_keys(config: Config) -> dict[str, Any]:
 
 def _signer(masters: SoftMasters) -> EcdsaSigner:
     return EcdsaSigner(masters.assertion_key)
+
+
+def _site(config: Config) -> bytes:
+    """Return what stands for the values that a badge's keys depend on besides the masters."""
+    identifier = bytes.fromhex(config.badge.system_identifier)
+    return sha256(config.badge.aid_order.encode() + b"\0" + identifier).digest()
 
 
 def _keystore_path(config: Config) -> Path:

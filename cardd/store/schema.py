@@ -1,4 +1,4 @@
-"""The row that says which version the tables have, and whose keystore seals them."""
+"""The row that says of a registry: which version, for which site, sealed by whose keystore."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from cardd.store.tables import SCHEMA_VERSION, schema_version
 VERSION = select(*schema_version.columns)
 
 
-def first_row(sealer: RowSealer) -> dict[str, Any]:
+def first_row(sealer: RowSealer, site: bytes) -> dict[str, Any]:
     """Return the schema row of a new registry, sealed."""
-    generation, mac = TableSeal(schema_version, sealer).seal([SCHEMA_VERSION])
-    return {"version": SCHEMA_VERSION, "mac_generation": generation, "mac": mac}
+    generation, mac = TableSeal(schema_version, sealer).seal([SCHEMA_VERSION, site])
+    return {"version": SCHEMA_VERSION, "site": site, "mac_generation": generation, "mac": mac}
 
 
-def require(database: Database, sealer: RowSealer, name: str) -> None:
-    """Return where this program and this keystore can use the database.
+def require(database: Database, sealer: RowSealer, site: bytes, name: str) -> None:
+    """Return where this program, this keystore and this site can use the database.
 
-    Raises StartError: `registry_version`, or `registry_unavailable` where it is no registry, is
-    damaged, or is sealed under another keystore.
+    Raises StartError: `registry_version`; `registry_unavailable` where it is no registry, is
+    damaged, or is sealed under another keystore; `config_invalid` where it is another site's.
     """
     try:
         rows = _rows(database)
@@ -35,6 +35,12 @@ def require(database: Database, sealer: RowSealer, name: str) -> None:
         )
     _require_version(rows[0][0], name)
     _require_seal(rows[0], sealer, name)
+    if rows[0][1] != site:
+        raise StartError(
+            StartCode.CONFIG_INVALID,
+            f"the badges of the registry {name} were encoded with another badge.system_identifier "
+            "or badge.aid_order: put back the values it was made with, or no badge is recognised",
+        )
 
 
 def _require_version(found: Any, name: str) -> None:

@@ -65,6 +65,7 @@ schema_version = Table(
     "schema_version",
     metadata,
     Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("site", Bytes, nullable=False),
     *_seal(),
 )
 

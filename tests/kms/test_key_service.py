@@ -13,7 +13,7 @@ import pytest
 
 from cardd.badges.states import BadgeState
 from cardd.config import Config
-from cardd.errors import Code, KmsUnavailable, Refused
+from cardd.errors import Code, KmsUnavailable, Refused, StartCode, StartError
 from cardd.kms import handles
 from cardd.kms import messages as m
 from cardd.kms.audit import verify as verify_audit
@@ -201,6 +201,18 @@ def test_health_tells_of_an_audit_that_cannot_be_written(
 def test_a_staff_number_that_looks_like_another_is_refused(number: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"staff_number": number}, m.NewHolder)
+
+
+def test_another_system_identifier_than_the_badges_have_is_refused_at_start(
+    tmp_path: Path,
+) -> None:
+    with key_service(configuration(tmp_path), MovedClock()):
+        pass
+    mistyped = configuration(tmp_path, aid_order="wire")
+    with pytest.raises(StartError) as caught, key_service(mistyped, MovedClock()):
+        pass
+    assert caught.value.code is StartCode.CONFIG_INVALID
+    assert "system_identifier" in str(caught.value)
 
 
 def test_a_product_below_the_minimum_is_refused(tmp_path: Path) -> None:
