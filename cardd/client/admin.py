@@ -94,7 +94,10 @@ class AdminClient(Client):
         return parsed(Enrolment.parse, self._get(path, wait_s=wait_s))
 
     def cancel_enrolment(self, enrolment_id: str) -> None:
-        """Cancel an encoding. A badge that was begun is finished when it is shown again."""
+        """Cancel an encoding, which stops between two commands unless it was at its last one.
+
+        A badge that was begun is finished by the next encoding of it.
+        """
         self._call("DELETE", f"/v1/enrolments/{quote(enrolment_id, safe='')}")
 
     def _finished(

@@ -172,7 +172,7 @@ class _Attendance:
             self._attendant.service,
             connection,
             procedure_for(self._operation, self._uid),
-            alive=self._alive,
+            alive=self._wanted,
             progress=self._progressed,
         )
         self._succeeded(outcome)
@@ -234,6 +234,13 @@ class _Attendance:
 
     def _alive(self, longer_s: float = 0.0) -> None:
         self._slot.alive_at = self._attendant.clock.now() + longer_s
+
+    def _wanted(self) -> None:
+        """Go on, unless the enrolment was cancelled: its journal lets a later one finish it."""
+        self._alive()
+        operation = self._operation
+        if operation is not None and operation.kind == "enrolment" and operation.ended:
+            raise Refused(Code.CONFLICT, "the enrolment was cancelled in the middle")
 
     def _progressed(self, progress: tuple[int, int]) -> None:
         if self._operation is not None:

@@ -36,7 +36,7 @@ class Operation:
     waits for its card again, what interrupted it. `progress` is (steps done, steps in all) of an
     enrolment. `pin` is the PIN that is waited for, from when the card is known to the end;
     `verifying` is True while one is tried. `expires_at` is in Unix seconds. `claimed` is written by
-    the readers' workers.
+    the readers' workers, which also look at `ended`.
     """
 
     def __init__(

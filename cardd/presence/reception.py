@@ -149,6 +149,7 @@ class Reception:
 
     def _enrolment(self, report: Report, operation: Operation) -> None:
         if operation.ended:
+            self._progress_event(report.visit, operation, operation.state)
             return
         if report.waits_again:
             operation.note(problem=report.problem, progress=operation.progress)

@@ -23,7 +23,8 @@ def relay(
 ) -> Outcome:
     """Drive a procedure to its outcome.
 
-    `alive` is called before each thing that may block; `progress` with each step that has some.
+    `alive` is called before each thing that may block, and may raise to give the procedure up;
+    `progress` with each step that has some.
     Raises what the card or the key service raises; the handle is then given up.
     """
     alive()
@@ -32,7 +33,6 @@ def relay(
         if step.progress is not None:
             progress(step.progress)
         answers = _carry(service, connection, step, alive)
-        alive()
         reply = service.next(step.handle, answers)
         if not isinstance(reply, Step):
             return reply
@@ -52,6 +52,7 @@ def _carry(
         for command in step.commands:
             alive()
             answers.append(connection.transmit(command))
+        alive()
     except Exception:
         _give_up(service, step.handle)
         raise
