@@ -47,6 +47,9 @@ class CpsCard(Protocol):
     def number(self) -> Exchange[str]:
         """Return the card's number, "8025000001/2600855206", from EF.SN."""
 
+    def still_is(self, number: str) -> Exchange[bool]:
+        """Tell whether this is still the card of a number, before it is given a PIN."""
+
     def update_stamp(self) -> Exchange[bytes | None]:
         """Return what changes when the card is updated (EF_ACTUA), None where none can be read."""
 

@@ -107,7 +107,11 @@ def read_number(files: CardFiles) -> Exchange[str]:
     digit and no part of the serial (as the Cryptolib shows it). That both forms exist is deduced
     from two samples, not confirmed. Raises CardProtocolError for what is no card of the ANS.
     """
-    content = yield from read_file(files, EF_SN, Application(files.aid), limit=64)
+    return parse_number((yield from read_file(files, EF_SN, Application(files.aid), limit=64)))
+
+
+def parse_number(content: bytes) -> str:
+    """Read the content of EF.SN; see `read_number`."""
     if len(content) != 12 or content[2:7] != ISSUER:
         raise CardProtocolError("EF.SN is not that of a card of the ANS (8025000001)")
     serial = content[7:].hex().upper()

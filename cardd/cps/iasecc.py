@@ -5,6 +5,7 @@ show. Selections, PIN tries, VERIFY and the authentication are in such traces; C
 COUNTER, the contactless face, and that a PIN is not padded, no card has confirmed here.
 """
 
+from cardd.cps.contents import parse_number
 from cardd.cps.family import Family
 from cardd.cps.files import CardFiles, ask, file_size, select
 from cardd.cps.objects import KeyReference
@@ -12,9 +13,11 @@ from cardd.cps.pin import PinAttributes
 from cardd.cps.pkcs15 import MASTER_FILE, Application, FilePath
 from cardd.cps.pkcs15_card import DIGEST_INFO_SHA256, Pkcs15Card
 from cardd.errors import CardProtocolError
+from cardd.iso7816 import status
 from cardd.iso7816.apdu import CommandApdu
 from cardd.iso7816.exchange import Exchange
 from cardd.iso7816.tlv import descend, find, parse_tlvs
+from cardd.iso7816.transport import transceive
 
 AIDS = {
     Family.CPS3_CONTACT: bytes.fromhex("E828BD080F8025000001FF0010"),
@@ -24,6 +27,7 @@ AIDS = {
 _PATH, _NAME, _CHILD = 0x09, 0x04, 0x02
 _WITH_ANSWER, _WITHOUT = 0x04, 0x0C
 _UNBLOCKING_REFERENCE = 0x02
+_EF_SN_SHORT = 0x80 | 0x1C
 
 
 class IasEccFiles(CardFiles):
@@ -61,14 +65,30 @@ class IasEccCard(Pkcs15Card):
 
     def __init__(self, family: Family) -> None:
         super().__init__(family, IasEccFiles(AIDS[family]))
+        self._master_selected = False  # by the command before, of this object and transaction
 
     def recognise(self) -> Exchange[None]:
         """Select the IAS-ECC application of the face; CardStatusError where there is none."""
         yield from self._files.select_application(Application(AIDS[self.family]))
 
+    def still_is(self, number: str) -> Exchange[bool]:
+        """Tell whether this is still the card of a number; one command where the MF is selected.
+
+        That is how a reset and `pin` leave it. EF.SN then answers to its short identifier, as its
+        file control parameters have it on a real card and OpenSC reads it.
+        """
+        self._master_selected = False
+        response = yield from transceive(CommandApdu(0x00, 0xB0, _EF_SN_SHORT, 0x00, le=12))
+        if response.status == status.OK and len(response.data) == 12:
+            self._master_selected = parse_number(response.data) == number
+            return self._master_selected
+        return (yield from super().still_is(number))
+
     def _prepare_pin(self, pin: PinAttributes) -> Exchange[int | None]:
         """Read the tries with GET DATA of the PIN's SDO, from the MF as the card wants."""
-        yield from self._files.select_directory(MASTER_FILE)
+        selected, self._master_selected = self._master_selected, False
+        if not selected:
+            yield from self._files.select_directory(MASTER_FILE)
         tries = yield from self._read_tries(pin.reference)
         if pin.path not in {b"", MASTER_FILE}:
             yield from self._files.select_directory(pin.path)

@@ -55,6 +55,10 @@ class Pkcs15Card(ABC):
         """Return the card's number; see `CpsCard`."""
         return self._attempt(lambda: found.read_number(self._files))
 
+    def still_is(self, number: str) -> Exchange[bool]:
+        """Tell whether this is still the card of a number; see `CpsCard`."""
+        return (yield from self.number()) == number
+
     def update_stamp(self) -> Exchange[bytes | None]:
         """Return EF_ACTUA, of a CPS3 with contacts alone: nothing else shows it."""
         if self._family is not Family.CPS3_CONTACT:

@@ -104,7 +104,7 @@ def signed(
 
 def require_same_card(connection: CardConnection, seen: CpsSeen) -> None:
     """Raise CardRemoved where another card is there than was read: its tries are not ours."""
-    if run(connection, seen.card.number()) != seen.number:
+    if not run(connection, seen.card.still_is(seen.number)):
         raise CardRemoved("another card is in the reader than the one that was read; start again")
 
 
