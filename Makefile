@@ -23,8 +23,9 @@ else
 endif
 
 setup-dev:
-	@scripts/system-packages full
+	@scripts/system-packages tests
 	@scripts/setup dev
+	@scripts/node-modules
 
 demo: setup ## show the main job end to end on virtual readers and badges (DEMO=light: no root)
 	@echo "make demo: from two blank badges to a signed, verified, revoked one" >&2
@@ -56,5 +57,5 @@ lock: ## compile the lock files anew from pyproject.toml (needs uv)
 
 clean: ## remove .venv, caches and results
 	@echo "make clean: .venv, caches, results" >&2
-	@rm -rf .venv dist bench/results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv dist bench/results tests/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

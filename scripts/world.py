@@ -256,6 +256,17 @@ class World:
         stop(inserted)
         self.await_empty()
 
+    def await_card(self, kind: str) -> None:
+        """Return once a reader has a card that cardd has recognised as of this type."""
+        with Client(self.socket).events(timeout_s=EVENT_LIMIT_S) as events:
+            seen = [
+                reader["card"]["type"] for reader in next(events).data["readers"] if reader["card"]
+            ]
+            while kind not in seen:
+                event = next(events)
+                if event.type == "card.identified":
+                    seen.append(event.data["type"])
+
     def await_empty(self) -> None:
         """Return once no reader has a card.
 

@@ -8,6 +8,8 @@ import pytest
 
 from scripts.private_pcscd import PrivatePcscd
 from simulators.cps import VirtualCps
+from simulators.cps.chipdoc import VirtualCps4
+from simulators.issuing import issue_cps
 from simulators.link import insert
 from tests.e2e.conftest import Issued
 from tests.e2e.cps_world import PIN, CpsDesk, cps_desk
@@ -20,6 +22,7 @@ OPENSC_MODULE = next(Path("/usr/lib").glob("*/opensc-pkcs11.so"), Path("opensc-p
 LOGIN = 6
 KNOWN_CARD = 7
 FIRST_CARD = 28
+CPS4 = 10
 OPENSC = 101
 
 
@@ -36,7 +39,7 @@ def desk(_pcscd: PrivatePcscd, issued: Issued) -> Iterator[CpsDesk]:
         yield made
 
 
-def sent(card: VirtualCps, since: int = 0) -> int:
+def sent(card: VirtualCps | VirtualCps4, since: int = 0) -> int:
     """Count what a driver sent: not what fetches the rest of an answer (T=0)."""
     return sum(command[1] != GET_RESPONSE for command in card.commands[since:])
 
@@ -86,3 +89,22 @@ def test_opensc_takes_more_for_the_same_signature(
         wait_for(events, "card.removed")
     # Another version of OpenSC may take some more or less.
     assert opensc > OPENSC / 2 > FIRST_CARD + LOGIN
+
+
+def test_a_cps4_takes_ten(issued: Issued) -> None:
+    card = issue_cps("cps4", "Camille Martin", issued.pki, None)
+    with cps_desk(issued.folder) as fresh, fresh.admin.events(timeout_s=20) as events:
+        next(events)
+        with insert(card, fresh.address):
+            seen = wait_for(events, "card.identified", family="cps4")
+        wait_for(events, "card.removed")
+        fresh.admin.add_holder("1001", national_ids=[seen.data["identity"]["SubjectNameID"]])
+        started = fresh.begin()
+        with insert(card, fresh.address):
+            asked = fresh.until(started, "pin_required")
+            mark = len(card.commands)
+            done = fresh.give(asked, PIN)
+            assert done.state == "succeeded"
+            assert done.result.acr == "urn:cardd:acr:strong"
+            assert sent(card, mark) == CPS4
+        wait_for(events, "card.removed")

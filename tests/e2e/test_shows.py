@@ -27,7 +27,7 @@ def show(script: str, *options: str, keys: str = "") -> subprocess.CompletedProc
 
 def check_demo(result: subprocess.CompletedProcess[str]) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.count("\N{CHECK MARK}") == 6
+    assert result.stdout.count("\N{CHECK MARK}") == 7
     assert "badge_revoked" in result.stdout
     assert "The assertion is valid." in result.stdout
     assert result.stderr == ""

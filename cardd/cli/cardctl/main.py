@@ -16,6 +16,10 @@ COMMANDS = {
     "authenticate": ("proofs:authenticate", "Wait for a badge or a CPS and say who holds it."),
     "assertion": ("proofs:assertion", "Get an assertion for another application."),
     "verify": ("verification:verify", "Verify an assertion, as a relying party does."),
+    "verify-proof": (
+        "proof_verification:verify_proof",
+        "Verify what a CPS signed, with a root certificate alone.",
+    ),
     "presence": ("presences:presence", "Who is at this workstation."),
     "holder": ("people:holder", "The people who may hold badges."),
     "badge": ("badges:badge", "Encode, list and revoke badges."),
