@@ -54,7 +54,20 @@ class CpsCard(Protocol):
         """Return what changes when the card is updated (EF_ACTUA), None where none can be read."""
 
     def remember(self, memory: CardMemory) -> Exchange[str]:
-        """Return the card's number, and know again what `memory` has of that card and stamp."""
+        """Return the card's number, and know again what `memory` has of that card and stamp.
+
+        What is read afterwards stays with this object, until `keep`.
+        """
+
+    def keep(self) -> None:
+        """Have the memory keep what was read, for other visits of this card.
+
+        Only after a signature that verified with a certificate believed, and of this card's
+        number: number and stamp are what any programmable card can claim.
+        """
+
+    def forget(self) -> bool:
+        """Drop what the memory had of this card; tell whether it had anything, now to be read."""
 
     def certificates(self) -> Exchange[CardCertificates]:
         """Return all certificates; each is read once in the life of this object or its memory."""

@@ -70,33 +70,57 @@ class Contents:
     directory: Directory | None = None
     certificates: dict[Purpose, CardCertificate | None] = field(default_factory=dict)
 
+    def copy(self) -> "Contents":
+        """Return contents that are filled apart from these."""
+        return Contents(self.directory, dict(self.certificates))
+
+
+@dataclass(frozen=True, slots=True)
+class CardKey:
+    """What a card says that it is; `stamp` is None where none can be read."""
+
+    family: str
+    number: str
+    stamp: bytes | None
+
 
 class CardMemory:
-    """The contents of the cards seen last, in memory alone; shared by the readers' threads.
+    """The contents of the cards that proved themselves last, in memory alone; for all threads.
 
-    A card is known by its number and its update stamp. The CPS4 has no stamp that can be read, so
-    a certificate renewed on it shows only in a signature that does not verify: then `forget`.
+    A card is known by its number and its update stamp, which any programmable card can claim: so
+    only what was read of a card whose signature verified is kept. The CPS4 has no stamp that can be
+    read, nor has every CPS3: a certificate renewed on one shows in that the one remembered is
+    refused, or in a signature that does not verify. Then `forget`, and read the card anew.
     """
 
     def __init__(self, limit: int = REMEMBERED_CARDS) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._cards: OrderedDict[tuple[str, str, bytes | None], Contents] = OrderedDict()
+        self._cards: OrderedDict[CardKey, Contents] = OrderedDict()
 
-    def contents(self, family: str, number: str, stamp: bytes | None) -> Contents:
-        """Return what is remembered of a card, empty for one not seen before."""
-        key = (family, number, stamp)
+    def recall(self, key: CardKey) -> Contents | None:
+        """Return a copy of what is remembered of a card, None where nothing is.
+
+        A copy, as the card in the reader is yet to prove that it is the one remembered.
+        """
         with self._lock:
-            found = self._cards.setdefault(key, Contents())
+            if key not in self._cards:
+                return None
+            self._cards.move_to_end(key)
+            return self._cards[key].copy()
+
+    def keep(self, key: CardKey, contents: Contents) -> None:
+        """Remember what was read of a card that proved to be the one of this number."""
+        with self._lock:
+            self._cards[key] = contents.copy()
             self._cards.move_to_end(key)
             if len(self._cards) > self._limit:
                 self._cards.popitem(last=False)
-            return found
 
     def forget(self, number: str) -> None:
         """Drop what is remembered of a card, all its faces and stamps."""
         with self._lock:
-            for key in [key for key in self._cards if key[1] == number]:
+            for key in [key for key in self._cards if key.number == number]:
                 del self._cards[key]
 
 

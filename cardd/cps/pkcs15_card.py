@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from cardd.cps import contents as found
-from cardd.cps.contents import CardMemory, Contents, Directory, Purpose
+from cardd.cps.contents import CardKey, CardMemory, Contents, Directory, Purpose
 from cardd.cps.family import Family
 from cardd.cps.files import CardFiles
 from cardd.cps.objects import (
@@ -43,6 +43,8 @@ class Pkcs15Card(ABC):
         self._family = family
         self._files = files
         self._contents = Contents()
+        self._memory: tuple[CardMemory, CardKey] | None = None
+        self._recalled = False
 
     @property
     def family(self) -> Family:
@@ -69,8 +71,26 @@ class Pkcs15Card(ABC):
         """Return the card's number, and take over what is remembered of it; see `CpsCard`."""
         number = yield from self.number()
         stamp = yield from self.update_stamp()
-        self._contents = memory.contents(self._family, number, stamp)
+        key = CardKey(self._family, number, stamp)
+        known = memory.recall(key)
+        self._memory, self._recalled = (memory, key), known is not None
+        self._contents = known or Contents()
         return number
+
+    def keep(self) -> None:
+        """Have the memory of `remember` keep what was read; see `CpsCard`."""
+        if self._memory is not None:
+            memory, key = self._memory
+            memory.keep(key, self._contents)
+
+    def forget(self) -> bool:
+        """Drop what was remembered, here and in the memory; see `CpsCard`."""
+        recalled, self._recalled = self._recalled, False
+        if recalled and self._memory is not None:
+            memory, key = self._memory
+            memory.forget(key.number)
+            self._contents = Contents()
+        return recalled
 
     def certificates(self) -> Exchange[CardCertificates]:
         """Return all certificates; see `CpsCard`."""

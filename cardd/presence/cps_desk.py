@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -17,11 +18,12 @@ from cardd.errors import (
     PinLastTry,
     Refused,
 )
+from cardd.iso7816.connection import CardConnection
 from cardd.kms.ports import KeyService
 from cardd.presence.attendance import Attendant
 from cardd.presence.cps_login import Login, PinGiven, log_in
 from cardd.presence.cps_outcomes import CpsOutcomes, cps_problem, pin_wanted
-from cardd.presence.cps_reading import CpsRead
+from cardd.presence.cps_reading import Alive, CpsRead, CpsSeen
 from cardd.presence.model import AuthenticationRequest
 from cardd.presence.operations import Operation
 from cardd.presence.pin_limits import PinLimits
@@ -36,12 +38,16 @@ ASKS_AGAIN = (PinIncorrect, PinLastTry, CardBusy)
 
 @dataclass(slots=True, eq=False)
 class _Login:
-    """A login whose card is known. `attempt` is set while a PIN is tried."""
+    """A login whose card is known. `attempt` is set while a PIN is tried.
+
+    `reserved` is then what that PIN has of the limit of wrong ones.
+    """
 
     operation: Operation
     request: AuthenticationRequest
     read: CpsRead
     attempt: asyncio.Future[CarddError | None] | None = None
+    reserved: float | None = None
     left: bool = False
 
 
@@ -92,7 +98,7 @@ class CpsDesk:
         else:
             operation.ask_pin(pin_wanted(read, pin))
             if read.seen.entry == "pinpad" and pin.tries_left != 1:
-                self._try(login, PinGiven())
+                self._try_at_reader(login)
 
     async def give_pin(self, operation: Operation, card: str, given: PinGiven) -> None:
         """Try a PIN for a login, and return when the login's state says what came of it.
@@ -139,6 +145,18 @@ class CpsDesk:
         self._limits.require(operation.owner, seen.number)
         if operation.pin.last_try and not given.use_last_try:
             raise PinLastTry("one try is left; a wrong PIN now would block the card")
+        login.reserved = self._limits.reserve(operation.owner, seen.number)
+
+    def _try_at_reader(self, login: _Login) -> None:
+        """Have the reader ask for the PIN, unless whoever began the login has to wait."""
+        operation = login.operation
+        try:
+            login.reserved = self._limits.reserve(operation.owner, login.read.seen.number)
+        except Refused as refused:
+            assert operation.pin is not None
+            operation.ask_pin(operation.pin, cps_problem(refused))
+        else:
+            self._try(login, PinGiven())
 
     def _try(self, login: _Login, given: PinGiven) -> asyncio.Future[CarddError | None]:
         login.attempt = asyncio.get_running_loop().create_future()
@@ -148,7 +166,7 @@ class CpsDesk:
             asked = msgspec.structs.replace(operation.pin, asked=True)
             operation.ask_pin(asked, operation.problem)
         job = partial(
-            log_in,
+            _remembered,
             seen=login.read.seen,
             given=given,
             request=login.request,
@@ -169,7 +187,7 @@ class CpsDesk:
         self._count(login, result)
         if isinstance(result, Login):
             self._proved(login, result)
-        elif isinstance(result, ASKS_AGAIN) and not login.left and not login.operation.ended:
+        elif isinstance(result, ASKS_AGAIN) and self._waits(login):
             self._ask_again(login, result)
         else:
             self._fail(login, result)
@@ -177,11 +195,23 @@ class CpsDesk:
             attempt.set_result(None if isinstance(result, Login) else result)
 
     def _count(self, login: _Login, result: Login | CarddError) -> None:
+        """Settle what the PIN has of the limit; a card without contacts has no PIN."""
         peer, card = login.operation.owner, login.read.seen.number
+        reserved, login.reserved = login.reserved, None
+        if reserved is None:
+            return
         if isinstance(result, PinIncorrect | PinBlocked):
-            self._limits.wrong(peer, card)
+            self._limits.wrong(peer, card, reserved)
         elif isinstance(result, Login):
             self._limits.right(peer, card)
+        else:
+            self._limits.take_back(peer, card, reserved)
+
+    @staticmethod
+    def _waits(login: _Login) -> bool:
+        """Tell whether a login can wait for a PIN again: only a card with a PIN is asked for it."""
+        operation = login.operation
+        return operation.pin is not None and not login.left and not operation.ended
 
     def _proved(self, login: _Login, result: Login) -> None:
         visit, operation = login.read.visit, login.operation
@@ -214,6 +244,13 @@ class CpsDesk:
         for key, login in tuple(self._logins.items()):
             if login.operation.ended and login.attempt is None:
                 del self._logins[key]
+
+
+def _remembered(connection: CardConnection, alive: Alive, *, seen: CpsSeen, **how: Any) -> Login:
+    """Log in, and remember the card that proved what it is. In the reader's worker."""
+    result = log_in(connection, alive, seen=seen, **how)
+    seen.proven()
+    return result
 
 
 def require_form(given: PinGiven, minimum: int, maximum: int) -> None:

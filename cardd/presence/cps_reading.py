@@ -21,6 +21,8 @@ from cardd.presence.operations import Operation
 from cardd.presence.slots import Slot, Visit
 from cardd.readers import pinpad
 
+_Judged = tuple[tuple[bytes, ...], CpsIdentity | None, Problem | None]
+
 
 class Alive(Protocol):
     """Called before each thing that may block; `longer_s` where it may take that much longer."""
@@ -45,6 +47,15 @@ class CpsSeen:
     pin: PinState | None
     keypad: int | None
     problem: Problem | None
+
+    def proven(self) -> None:
+        """Remember what was read, as a signature of the certificate's key has verified.
+
+        Not where the certificate is of another card than the number that was read: that number is
+        only claimed, and what is remembered under it would be used with the genuine card's PIN.
+        """
+        if self.identity is not None and self.identity.card_number == self.number:
+            self.card.keep()
 
     @property
     def entry(self) -> Literal["client", "pinpad"]:
@@ -103,27 +114,31 @@ class CpsReading:
     def read(self, connection: CardConnection, card: CpsCard, alive: Alive) -> CpsSeen:
         """Read what a CPS says without a PIN.
 
-        Raises as `CpsCard`; that its certificate is not believed is no error but a `problem`.
+        Raises as `CpsCard`; that its certificate is not believed is no error but a `problem`. A
+        remembered certificate that is refused may have been renewed: the card is then read anew.
         """
         number = run(connection, card.remember(self._memory))
         alive()
-        certificate = run(connection, card.login_certificate())
-        alive()
+        chain, who, problem = self._certificate(connection, card, alive)
+        if problem is not None and card.forget():
+            chain, who, problem = self._certificate(connection, card, alive)
         pin = run(connection, card.pin())
         alive()
         keypad = None
         if pin is not None:
             keypad = pinpad.features(connection).get(pinpad.Feature.VERIFY_PIN_DIRECT)
-        chain, who, problem = self._judged(certificate.der, contact=pin is not None)
         return CpsSeen(card, number, chain, who, pin, keypad, problem)
 
     def forget(self, number: str) -> None:
         """Forget what was read of a card, whose signature did not fit its certificate."""
         self._memory.forget(number)
 
-    def _judged(
-        self, der: bytes, *, contact: bool
-    ) -> tuple[tuple[bytes, ...], CpsIdentity | None, Problem | None]:
+    def _certificate(self, connection: CardConnection, card: CpsCard, alive: Alive) -> _Judged:
+        certificate = run(connection, card.login_certificate())
+        alive()
+        return self._judged(certificate.der, contact=card.family.has_pin)
+
+    def _judged(self, der: bytes, *, contact: bool) -> _Judged:
         """Return the chain of a certificate, whom it names, and why it is not believed."""
         now = self._clock.now()
         usage = Usage.CONTACT_AUTHENTICATION if contact else Usage.CONTACTLESS_AUTHENTICATION

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cardd.cps.card import CardMemory, CpsCard
+from cardd.cps.contents import CardKey, Contents
 from cardd.cps.family import Family
 from cardd.cps.recognition import recognise
 from cardd.errors import (
@@ -435,6 +436,7 @@ def test_a_card_seen_before_is_known_again() -> None:
     first = recognised(card)
     assert play(first.remember(memory), card) == "8025000001/99213845"
     certificate = play(first.login_certificate(), card)
+    first.keep()
 
     second = recognised(card)
     _, sent = commands_of(card, lambda: second.remember(memory))
@@ -449,6 +451,7 @@ def test_an_updated_card_and_a_forgotten_one_are_read_again() -> None:
     driver = recognised(card)
     play(driver.remember(memory), card)
     play(driver.login_certificate(), card)
+    driver.keep()
 
     updated = cps3(content={"3F00D010": b"\xec\x00"})
     driver = recognised(updated)
@@ -463,11 +466,61 @@ def test_an_updated_card_and_a_forgotten_one_are_read_again() -> None:
 
 def test_the_memory_is_bounded() -> None:
     memory = CardMemory(limit=2)
-    first = memory.contents("cps3", "1", None)
-    assert memory.contents("cps3", "1", None) is first
-    memory.contents("cps3", "2", None)
-    memory.contents("cps3", "3", None)
-    assert memory.contents("cps3", "1", None) is not first
+    one, two, three = (CardKey("cps3", number, None) for number in "123")
+    memory.keep(one, Contents())
+    memory.keep(two, Contents())
+    assert memory.recall(one) == Contents()
+    memory.keep(three, Contents())
+    assert memory.recall(two) is None
+    assert memory.recall(one) == memory.recall(three) == Contents()
+
+
+def test_a_card_that_claims_a_number_leaves_nothing_to_the_next_one_with_it() -> None:
+    memory = CardMemory()
+    hostile = cps3(content={"3F000001A014": files.pin_object("Code porteur", "01", 0x02)})
+    driver = recognised(hostile)
+    play(driver.remember(memory), hostile)
+    play(driver.verify_pin(Secret(b"12345678")), hostile)
+
+    card = cps3()
+    driver = recognised(card)
+    play(driver.remember(memory), card)
+    _, sent = commands_of(card, lambda: driver.verify_pin(Secret(b"1234")))
+    assert sent[-1] == "002000010431323334"
+
+
+def test_a_card_that_claims_the_number_of_one_remembered_changes_nothing_of_it() -> None:
+    memory = CardMemory()
+    card = cps3()
+    driver = recognised(card)
+    play(driver.remember(memory), card)
+    certificate = play(driver.login_certificate(), card)
+    driver.keep()
+
+    hostile = cps3(content={"3F000001A022": b"\x30\x01\x00"})
+    driver = recognised(hostile)
+    play(driver.remember(memory), hostile)
+    assert play(driver.certificates(), hostile).authentication == certificate
+
+    driver = recognised(card)
+    play(driver.remember(memory), card)
+    assert play(driver.certificates(), card).signature.der == files.SIGNATURE_DER
+
+
+def test_a_card_whose_remembered_content_is_dropped_is_read_anew() -> None:
+    memory = CardMemory()
+    card = cps3()
+    driver = recognised(card)
+    play(driver.remember(memory), card)
+    play(driver.login_certificate(), card)
+    assert driver.forget() is False
+    driver.keep()
+
+    driver = recognised(card)
+    play(driver.remember(memory), card)
+    assert driver.forget() is True
+    assert commands_of(card, driver.login_certificate)[1] != []
+    assert driver.forget() is False
 
 
 # CPS3 without contacts

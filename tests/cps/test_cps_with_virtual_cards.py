@@ -301,6 +301,7 @@ def test_the_commands_of_a_login_are_counted(chips: dict[str, Any], name: str) -
     counts = [seen, content, first.sent(first.driver.pin())]
     counts += [first.sent(first.driver.verify_pin(PIN)), first.sent(first.driver.sign(DIGEST))]
     assert tuple(counts) == COUNTS[name]
+    first.driver.keep()
 
     card.reset()
     again = Inserted(card, t0_form)

@@ -30,13 +30,18 @@ OPENSC = 101
 def desk(_pcscd: PrivatePcscd, issued: Issued) -> Iterator[CpsDesk]:
     _pcscd.start()
     with cps_desk(issued.folder, _pcscd) as made:
-        with made.admin.events(timeout_s=20) as events:
-            next(events)
-            with insert(issued.card(), made.address):
-                seen = wait_for(events, "card.identified")
-            wait_for(events, "card.removed")
-        made.admin.add_holder("1001", national_ids=[seen.data["identity"]["SubjectNameID"]])
+        register(made, issued.card())
         yield made
+
+
+def register(desk: CpsDesk, card: VirtualCps | VirtualCps4, **data: str) -> None:
+    """Register the person whom a card names."""
+    with desk.admin.events(timeout_s=20) as events:
+        next(events)
+        with insert(card, desk.address):
+            seen = wait_for(events, "card.identified", **data)
+        wait_for(events, "card.removed")
+    desk.admin.add_holder("1001", national_ids=[seen.data["identity"]["SubjectNameID"]])
 
 
 def sent(card: VirtualCps | VirtualCps4, since: int = 0) -> int:
@@ -52,19 +57,21 @@ def counted(desk: CpsDesk, card: VirtualCps) -> tuple[int, int]:
         with insert(card, desk.address):
             asked = desk.until(started, "pin_required")
             before, mark = sent(card), len(card.commands)
-            assert desk.give(asked, PIN).state in {"succeeded", "failed"}
+            assert desk.give(asked, PIN).state == "succeeded"
             login = sent(card, mark)
         wait_for(events, "card.removed")
     return before, login
 
 
 def test_a_login_on_a_known_card_takes_six_commands(desk: CpsDesk, issued: Issued) -> None:
+    counted(desk, issued.card())
     assert counted(desk, issued.card()) == (KNOWN_CARD, LOGIN)
 
 
-def test_a_card_that_was_never_seen_is_read_once(issued: Issued) -> None:
+def test_a_card_that_never_logged_in_is_read_whole_until_it_does(issued: Issued) -> None:
     # On the built-in reader: on pcscd, the daemon of the other tests would read the card too.
     with cps_desk(issued.folder) as fresh:
+        register(fresh, issued.card())
         assert counted(fresh, issued.card()) == (FIRST_CARD, LOGIN)
         assert counted(fresh, issued.card()) == (KNOWN_CARD, LOGIN)
 
@@ -95,10 +102,8 @@ def test_a_cps4_takes_ten(issued: Issued) -> None:
     card = issue_cps("cps4", "Camille Martin", issued.pki, None)
     with cps_desk(issued.folder) as fresh, fresh.admin.events(timeout_s=20) as events:
         next(events)
-        with insert(card, fresh.address):
-            seen = wait_for(events, "card.identified", family="cps4")
+        register(fresh, card, family="cps4")
         wait_for(events, "card.removed")
-        fresh.admin.add_holder("1001", national_ids=[seen.data["identity"]["SubjectNameID"]])
         started = fresh.begin()
         with insert(card, fresh.address):
             asked = fresh.until(started, "pin_required")
