@@ -75,6 +75,9 @@ class Paths:
         self._names = frozenset(each.subject.hashable for each in self._authorities())
         self._skew = timedelta(seconds=clock_skew_s)
         self._signed = _signed_by_certificates(*(each.certificate for each in authorities))
+        self._marked = {
+            mark: each.dump() for each in self._authorities() for mark in _taken_for(each)
+        }
         self._verified: set[bytes] = set()
         # asn1crypto parses as it is read, and the authorities are shared by all checks.
         self._lock = threading.Lock()
@@ -101,6 +104,11 @@ class Paths:
             ]
         except PathBuildingError:
             self._refuse_issuer(leaf)
+        except InvalidSignature:
+            raise Refused(
+                Code.ISSUER_SIGNATURE_INVALID,
+                "the certificate has the signature of another certificate",
+            ) from None
         except ValidationError as error:
             _refuse(error)
         except _NONSENSE as error:
@@ -116,8 +124,9 @@ class Paths:
         """
         try:
             response = ocsp.OCSPResponse.load(answer, strict=True)
-            signed = {**_signed_by(der), **_signed_by_answer(answer)}
+            signed = _joined(_signed_by(der), _signed_by_answer(answer))
             leaf = _load(der)
+            self._check_likeness(leaf, response)
             with self._lock:
                 context = self._context(now, signed, response)
                 _finish(CertificateValidator(leaf, None, context).async_validate_path())
@@ -130,13 +139,31 @@ class Paths:
         except _NONSENSE as error:
             raise OcspUnusable(f"the answer is malformed: {error}") from None
 
+    def _check_likeness(self, leaf: x509.Certificate, answer: ocsp.OCSPResponse) -> None:
+        """Raise OcspUnusable where an answer has a certificate that only looks like another.
+
+        The library takes a certificate in an answer for the issuer's by its issuer, serial number
+        and signature, without verifying that, and then verifies the answer with the key in it.
+        """
+        marked = {**dict.fromkeys(_taken_for(leaf), leaf.dump()), **self._marked}
+        for each in answer.basic_ocsp_response["certs"]:
+            for mark in _taken_for(each):
+                if marked.setdefault(mark, each.dump()) != each.dump():
+                    raise OcspUnusable(
+                        "the answer has a certificate with the serial number or the signature of "
+                        "another certificate"
+                    )
+
     def _context(
         self,
         now: datetime,
         signed: Mapping[bytes, bytes],
         answer: ocsp.OCSPResponse | None = None,
     ) -> ValidationContext:
-        """Return the library's context; with an OCSP answer, that is what has to be good."""
+        """Return the library's context; with an OCSP answer, that is what has to be good.
+
+        Raises InvalidSignature where one signature is given for two things.
+        """
         rules = RevocationCheckingRule
         rule = rules.NO_CHECK if answer is None else rules.OCSP_REQUIRED
         checking = RevocationCheckingPolicy(
@@ -149,7 +176,7 @@ class Paths:
             ocsps=() if answer is None else (answer,),
             revinfo_policy=CertRevTrustPolicy(checking),
             time_tolerance=self._skew,
-            signature_validator=_ExactSignatures({**self._signed, **signed}, self._verified),
+            signature_validator=_ExactSignatures(_joined(self._signed, signed), self._verified),
         )
         # `moment` alone would judge the past: a revocation dated later than it, as by a responder
         # whose clock is ahead, would not count.
@@ -215,15 +242,29 @@ def _signed_by(der: bytes) -> dict[bytes, bytes]:
 
 
 def _signed_by_certificates(*certificates: Certificate) -> dict[bytes, bytes]:
-    return {each.signature: each.tbs_certificate_bytes for each in certificates}
+    return _joined(*({each.signature: each.tbs_certificate_bytes} for each in certificates))
 
 
 def _signed_by_answer(answer: bytes) -> dict[bytes, bytes]:
     response = load_der_ocsp_response(answer)
-    return {
-        **_signed_by_certificates(*response.certificates),
-        response.signature: response.tbs_response_bytes,
-    }
+    return _joined(
+        _signed_by_certificates(*response.certificates),
+        {response.signature: response.tbs_response_bytes},
+    )
+
+
+def _joined(*signed: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Join what is under each signature; InvalidSignature where one is over different bytes."""
+    joined: dict[bytes, bytes] = {}
+    for signature, exact in (item for each in signed for item in each.items()):
+        if joined.setdefault(signature, exact) != exact:
+            raise InvalidSignature("one signature is given for different things")
+    return joined
+
+
+def _taken_for(certificate: x509.Certificate) -> tuple[bytes, bytes]:
+    """Return what the library tells certificates apart by: issuer and serial, and signature."""
+    return certificate.issuer_serial, bytes(certificate["signature_value"])
 
 
 def _load(der: bytes) -> x509.Certificate:

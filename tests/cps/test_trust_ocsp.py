@@ -7,7 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +25,7 @@ from cardd.cps.trust_ocsp import OcspClient
 from cardd.cps.trust_paths import OcspUnusable, Paths
 from cardd.errors import Code, Refused
 from simulators.pki import Pki, Profile
+from simulators.pki.authorities import Authority as Signer
 from simulators.pki.ocsp import Manner
 from simulators.pki.responder import OcspResponder
 from tests.cps.trust_world import NOW, TrustWorld, serial_of, trust_world
@@ -216,6 +223,101 @@ def test_a_revocation_counts_whatever_its_date(
     with pytest.raises(Refused) as caught:
         Paths(authorities, 60).check_ocsp(card, answer, NOW)
     assert caught.value.code is Code.CERTIFICATE_REVOKED
+
+
+def _signed_answer(
+    card: bytes, pki: Pki, signer: Signer, certificates: list[x509.Certificate]
+) -> bytes:
+    """Return an answer that says good of a card, with any certificates in it."""
+    leaf, issuer = x509.load_der_x509_certificate(card), pki.intermediate.certificate
+    start, end = NOW - timedelta(minutes=1), NOW + timedelta(hours=1)
+    good = ocsp.OCSPCertStatus.GOOD
+    builder = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(leaf, issuer, hashes.SHA256(), good, start, end, None, None)
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+    )
+    if certificates:
+        builder = builder.certificates(certificates)
+    return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def _look_alike(
+    of: x509.Certificate, *, serial: int | None = None, signature: bytes | None = None
+) -> Signer:
+    """Return a certificate with an own key that has another's issuer, and what else is wanted."""
+    key = rsa.generate_private_key(65537, 2048)
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+    own = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "responder")]))
+        .issuer_name(of.issuer)
+        .public_key(key.public_key())
+        .serial_number(serial or x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(usage, critical=False)
+        .add_extension(x509.OCSPNoCheck(), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    parsed = asn1_x509.Certificate.load(own.public_bytes(Encoding.DER))
+    parsed["signature_value"] = signature or own.signature
+    return Signer(x509.load_der_x509_certificate(parsed.dump(force=True)), key)
+
+
+@pytest.mark.parametrize("genuine", ["absent", "after", "before"])
+@pytest.mark.parametrize("same", ["serial", "signature", "both"])
+@pytest.mark.parametrize("whose", ["intermediate", "root", "card"])
+def test_a_certificate_that_looks_like_a_known_one_signs_no_answer(
+    authorities: tuple[Authority, ...],
+    card: bytes,
+    ocsp_pki: Pki,
+    whose: str,
+    same: str,
+    genuine: str,
+) -> None:
+    of = {
+        "intermediate": ocsp_pki.intermediate.certificate,
+        "root": ocsp_pki.root.certificate,
+        "card": x509.load_der_x509_certificate(card),
+    }[whose]
+    forged = _look_alike(
+        of,
+        serial=None if same == "signature" else of.serial_number,
+        signature=None if same == "serial" else of.signature,
+    )
+    certificates = {
+        "absent": [forged.certificate],
+        "after": [forged.certificate, of],
+        "before": [of, forged.certificate],
+    }[genuine]
+    answer = _signed_answer(card, ocsp_pki, forged, certificates)
+    with pytest.raises(OcspUnusable):
+        Paths(authorities, 60).check_ocsp(card, answer, NOW)
+
+
+def test_two_certificates_of_an_answer_with_one_signature_are_not_told_apart(
+    authorities: tuple[Authority, ...], card: bytes, ocsp_pki: Pki
+) -> None:
+    first = _look_alike(ocsp_pki.intermediate.certificate)
+    second = _look_alike(ocsp_pki.intermediate.certificate, signature=first.certificate.signature)
+    answer = _signed_answer(
+        card,
+        ocsp_pki,
+        Signer(ocsp_pki.intermediate.certificate, ocsp_pki.intermediate.key),
+        [ocsp_pki.intermediate.certificate, first.certificate, second.certificate],
+    )
+    with pytest.raises(OcspUnusable):
+        Paths(authorities, 60).check_ocsp(card, answer, NOW)
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2])
+def test_the_issuer_itself_may_answer_with_its_own_certificate(
+    authorities: tuple[Authority, ...], card: bytes, ocsp_pki: Pki, copies: int
+) -> None:
+    issuer = Signer(ocsp_pki.intermediate.certificate, ocsp_pki.intermediate.key)
+    answer = _signed_answer(card, ocsp_pki, issuer, [issuer.certificate] * copies)
+    Paths(authorities, 60).check_ocsp(card, answer, NOW)
 
 
 @settings(
