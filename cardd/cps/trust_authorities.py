@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cardd.config import Trust
 from cardd.cps.certificate import distribution_urls
@@ -49,6 +49,14 @@ class Authority:
         except x509.ExtensionNotFound:
             return True
         return usage.value.crl_sign
+
+    def is_also(self, other: "Authority") -> bool:
+        """Tell whether it is the same authority: its certificate may have been renewed meanwhile.
+
+        An authority is a name with a key, whose CRL counts for all its certificates (RFC 5280,
+        6.3.3 (f)).
+        """
+        return self.certificate.subject == other.certificate.subject and _key(self) == _key(other)
 
     @property
     def crl_urls(self) -> frozenset[str]:
@@ -118,6 +126,11 @@ def _authority(certificate: x509.Certificate, file: Path, *, is_root: bool) -> A
     if is_root and certificate.issuer != certificate.subject:
         _refuse(f"{file} is not the certificate of a root: another authority issued it")
     return Authority(certificate, certificate.public_bytes(Encoding.DER), file, is_root)
+
+
+def _key(authority: Authority) -> bytes:
+    public_key = authority.certificate.public_key()
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _refuse(why: str) -> NoReturn:

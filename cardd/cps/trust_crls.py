@@ -168,7 +168,7 @@ class CrlFolder:
         covering = [
             crl
             for _, crl in self.contents()
-            if isinstance(crl, Crl) and crl.issuer.der == issuer.der and crl.covers(certificate)
+            if isinstance(crl, Crl) and crl.issuer.is_also(issuer) and crl.covers(certificate)
         ]
         if any(certificate.serial_number in crl.serials for crl in covering):
             return CrlStatus.REVOKED

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -452,6 +452,30 @@ def test_a_list_in_parts_counts_where_the_card_names_its_part(
 def test_a_list_by_another_key_is_none(world: TrustWorld, card: bytes) -> None:
     world.put_crl(impostor=True)
     assert world.code(card) is Code.REVOCATION_UNAVAILABLE
+
+
+def _renewed(pki: Pki, serial: int, start: datetime, end: datetime) -> bytes:
+    """Return another certificate (PEM) of the intermediate, with its name and key."""
+    former = pki.intermediate.certificate
+    builder = x509.CertificateBuilder(
+        former.issuer, former.subject, former.public_key(), serial, start, end
+    )
+    for extension in former.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(pki.root.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize("file", ["aaa.pem", "zzz.pem"])
+@pytest.mark.parametrize(("start", "end"), [(-900, -20), (-2, 900)])
+def test_a_list_counts_for_every_certificate_of_the_authority(
+    world: TrustWorld, card: bytes, file: str, start: int, end: int
+) -> None:
+    renewed = _renewed(world.pki, 98, NOW + start * DAY, NOW + end * DAY)
+    (world.settings.intermediates / file).write_bytes(renewed)
+    world.check(card)
+    world.put_crl([serial_of(card)])
+    assert world.code(card) is Code.CERTIFICATE_REVOKED
+    assert world.with_(revocation="prefer").code(card) is Code.CERTIFICATE_REVOKED
 
 
 def test_files_that_are_no_lists_harm_no_others(world: TrustWorld, card: bytes) -> None:
