@@ -125,7 +125,8 @@ class Trust(Section, frozen=True, kw_only=True):
 
     `crl_urls` are where `cardctl trust update` finds the CRLs of the issuers, besides those that
     the authorities' own certificates name. `ocsp_responders` are the only ones that the key
-    service asks, and only for certificates that name them.
+    service asks, and only for certificates that name them; `ocsp_timeout_s` leaves time for the
+    rest within the 5 s after which the reader of a card that is logging in counts as stuck.
     """
 
     roots: Path = Path("/etc/cardd/trust/roots")
@@ -134,7 +135,7 @@ class Trust(Section, frozen=True, kw_only=True):
     crl_urls: tuple[HttpUrl, ...] = ()
     revocation: Literal["require", "prefer", "off"] = "require"
     ocsp_responders: tuple[HttpUrl, ...] = ()
-    ocsp_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 3.0
+    ocsp_timeout_s: Annotated[float, Meta(gt=0, le=4)] = 3.0
     clock_skew_s: Annotated[int, Meta(ge=0, le=3600)] = 60
     allow_test_cards: bool = False
     allow_contactless: bool = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from cardd.config import Trust
 from cardd.cps.certificate import CpsCertificate, parse_certificate
-from cardd.cps.trust_authorities import Authority, read_authorities
+from cardd.cps.trust_authorities import Authority, certificate_files, read_authorities
 from cardd.cps.trust_crls import Crl, CrlError, CrlFolder, CrlStatus, Listed
 from cardd.cps.trust_ocsp import OcspClient, OcspError
 from cardd.cps.trust_usage import Usage, check_test_card, check_usage
@@ -40,12 +40,14 @@ class TrustStore:
     """The authorities, lists and rules of one configuration. Thread-safe.
 
     `online` is the key service's: it may ask the OCSP responders that the configuration lists. A
-    workstation fetches nothing.
+    workstation fetches nothing; a card whose responder the key service will ask passes there as
+    long as no CRL says that it is revoked.
     """
 
     def __init__(self, settings: Trust, *, online: bool = False) -> None:
         self._settings = settings
-        self._ocsp = OcspClient(settings) if online else None
+        self._online = online
+        self._ocsp = OcspClient(settings)
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
 
@@ -59,7 +61,7 @@ class TrustStore:
     def why_not(self) -> str | None:
         """Say why no CPS can be believed now, None where one might be. It loads nothing."""
         try:
-            if any(self._settings.roots.iterdir()):
+            if certificate_files(self._settings.roots):
                 return None
         except OSError:
             pass
@@ -157,12 +159,15 @@ class TrustStore:
         now: datetime,
         status: CrlStatus,
     ) -> bool:
-        """Tell whether a responder says good; False where the CRL is to decide alone."""
+        """Tell whether a responder says good; False where the CRL is to decide alone.
+
+        On a workstation, that there is one to be asked is enough: the key service asks it.
+        """
         from cardd.cps.trust_paths import OcspUnusable  # noqa: PLC0415 - loaded by now
 
-        url = self._ocsp.responder_of(certificate) if self._ocsp else None
-        if self._ocsp is None or url is None:
-            return False
+        url = self._ocsp.responder_of(certificate)
+        if url is None or not self._online:
+            return url is not None
         stands_in = status is CrlStatus.GOOD or self._settings.revocation == "prefer"
         if stands_in and self._ocsp.rests(url):
             return False

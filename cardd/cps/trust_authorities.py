@@ -84,9 +84,14 @@ def read_authorities(settings: Trust) -> tuple[Authority, ...]:
     return (*roots, *_read_folder(settings.intermediates, is_root=False))
 
 
+def certificate_files(folder: Path) -> list[Path]:
+    """Return what would be read in a folder of authorities, in order; raises OSError."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+
+
 def _read_folder(folder: Path, *, is_root: bool) -> list[Authority]:
     try:
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+        files = certificate_files(folder)
     except FileNotFoundError:
         return []
     except OSError as error:

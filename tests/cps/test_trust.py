@@ -616,3 +616,13 @@ def test_a_store_with_the_default_configuration_says_what_is_missing(card: bytes
         store.chain(card, NOW.timestamp())
     assert caught.value.code is Code.TRUST_UNAVAILABLE
     assert "/nonexistent" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["README", "root.pem.bak", ".gitkeep"])
+def test_a_file_that_is_not_read_is_no_root(tmp_path: Path, name: str) -> None:
+    store = TrustStore(Trust(roots=tmp_path))
+    assert "trust.roots" in (store.why_not() or "")
+    (tmp_path / name).write_text("no certificate")
+    assert "trust.roots" in (store.why_not() or "")
+    (tmp_path / "root.PEM").write_text("judged at the first card")
+    assert store.why_not() is None

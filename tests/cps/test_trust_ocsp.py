@@ -28,7 +28,7 @@ from simulators.pki import Pki, Profile
 from simulators.pki.authorities import Authority as Signer
 from simulators.pki.ocsp import Manner
 from simulators.pki.responder import OcspResponder
-from tests.cps.trust_world import NOW, TrustWorld, serial_of, trust_world
+from tests.cps.trust_world import DAY, NOW, TrustWorld, serial_of, trust_world
 
 pytestmark = pytest.mark.unit
 
@@ -59,7 +59,7 @@ def responder(running: OcspResponder) -> Iterator[OcspResponder]:
 def world(ocsp_pki: Pki, responder: OcspResponder, tmp_path: Path) -> TrustWorld:
     """Give a world in which OCSP alone can say whether a card is revoked."""
     world = trust_world(ocsp_pki, tmp_path).with_(
-        ocsp_responders=(responder.address,), ocsp_timeout_s=5.0
+        ocsp_responders=(responder.address,), ocsp_timeout_s=4.0
     )
     world.drop_crls()
     return world
@@ -181,8 +181,24 @@ def test_prefer_takes_an_unreachable_responder(
 def test_a_workstation_asks_nobody(
     world: TrustWorld, card: bytes, responder: OcspResponder
 ) -> None:
-    assert world.code(card) is Code.REVOCATION_UNAVAILABLE
+    world.check(card)
+    assert world.with_(ocsp_responders=()).code(card) is Code.REVOCATION_UNAVAILABLE
     assert responder.asked == 0
+
+
+def test_a_workstation_leaves_to_the_key_service_only_what_that_can_ask(
+    world: TrustWorld, card: bytes
+) -> None:
+    elsewhere = world.with_(ocsp_responders=("http://127.0.0.1:9",))
+    assert elsewhere.code(card) is Code.REVOCATION_UNAVAILABLE
+    world.put_crl(at=NOW - 9 * DAY)
+    assert elsewhere.code(card) is Code.CRL_EXPIRED
+    world.check(card)
+    world.put_crl(of_root=True, at=NOW - 9 * DAY)
+    assert world.code(card) is Code.CRL_EXPIRED, "responders are not asked about authorities"
+    world.put_crl(of_root=True)
+    world.put_crl([serial_of(card)], at=NOW - 9 * DAY)
+    assert world.code(card) is Code.CERTIFICATE_REVOKED
 
 
 def test_a_responder_that_is_not_listed_is_not_asked(

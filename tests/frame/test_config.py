@@ -70,6 +70,8 @@ def test_a_configuration_that_would_share_one_key_is_refused_with_the_rule(text:
     [
         BADGE + 'keys = "stored"\n',
         BADGE + 'aid = "000000"\n',
+        BADGE + "[trust]\nocsp_timeout_s = 4.1\n",
+        BADGE + "[trust]\nocsp_timeout_s = 0\n",
         BADGE + 'aid = "F5CA"\n',
         BADGE.replace("0011223344556677", "0011223344"),
         BADGE.replace("0011223344556677", "00" * 19),
