@@ -12,6 +12,7 @@
         |-- PinIncorrect       the PIN is wrong (`tries_left`)
         |-- PinLastTry         one try is left, and it was not to be used
         |-- PinBlocked         no try is left
+        |                      (of the unblocking code: PukIncorrect, PukLastTry, PukBlocked)
         |-- CardStatusError    it answered with an error status (`status`)
         `-- CardProtocolError  its answer is malformed, or its MAC or cryptogram is wrong
 
@@ -34,6 +35,9 @@ class Code(StrEnum):
     PIN_INCORRECT = "pin_incorrect"
     PIN_LAST_TRY = "pin_last_try"
     PIN_BLOCKED = "pin_blocked"
+    PUK_INCORRECT = "puk_incorrect"
+    PUK_LAST_TRY = "puk_last_try"
+    PUK_BLOCKED = "puk_blocked"
     PIN_MALFORMED = "pin_malformed"
     PIN_CANCELLED = "pin_cancelled"
     BADGE_UNKNOWN = "badge_unknown"
@@ -166,7 +170,7 @@ class ReaderUnavailable(CardError):
 
 
 class PinIncorrect(CardError):
-    """The card refused the PIN, or its unblocking code; `tries_left` remain, 1 or more."""
+    """The card refused the PIN; `tries_left` remain, 1 or more."""
 
     code = Code.PIN_INCORRECT
 
@@ -185,12 +189,30 @@ class PinLastTry(CardError):
 
 
 class PinBlocked(CardError):
-    """No try is left: the PIN, or its unblocking code, is blocked."""
+    """No try is left: the PIN is blocked."""
 
     code = Code.PIN_BLOCKED
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message, tries_left=0, **facts)
+
+
+class PukIncorrect(PinIncorrect):
+    """The card refused the unblocking code; `tries_left` of that remain, 1 or more."""
+
+    code = Code.PUK_INCORRECT
+
+
+class PukLastTry(PinLastTry):
+    """One try of the unblocking code is left, and the request did not say to use it."""
+
+    code = Code.PUK_LAST_TRY
+
+
+class PukBlocked(PinBlocked):
+    """No try of the unblocking code is left: the card cannot be unblocked any more."""
+
+    code = Code.PUK_BLOCKED
 
 
 class CardStatusError(CardError):

@@ -36,6 +36,21 @@ TEXTS: dict[Code, Text] = {
         "PIN blocked",
         "Too many wrong PINs: the card is blocked. Unblock it with its unblocking code.",
     ),
+    Code.PUK_INCORRECT: Text(
+        "Wrong unblocking code",
+        "The card refused this unblocking code. Type the one that came with the card; where its "
+        "tries run out, the card must be replaced.",
+    ),
+    Code.PUK_LAST_TRY: Text(
+        "One try of the unblocking code left",
+        "Another wrong unblocking code would make the card useless. Make sure of it before the "
+        "last try.",
+    ),
+    Code.PUK_BLOCKED: Text(
+        "Unblocking code blocked",
+        "Too many wrong unblocking codes: the card cannot be unblocked any more. Ask its issuer "
+        "for another card.",
+    ),
     Code.PIN_MALFORMED: Text(
         "PIN of the wrong form",
         "This PIN has not the form of the card's: digits, as many as it takes. Type it again; "

@@ -36,6 +36,21 @@ TEXTS: dict[Code, Text] = {
         "Code bloqué",
         "Trop de codes faux : la carte est bloquée. Débloquez-la avec son code de déblocage.",
     ),
+    Code.PUK_INCORRECT: Text(
+        "Code de déblocage incorrect",
+        "La carte a refusé ce code de déblocage. Tapez celui qui a été remis avec la carte ; "
+        "une fois ses essais épuisés, il faut remplacer la carte.",
+    ),
+    Code.PUK_LAST_TRY: Text(
+        "Dernier essai du code de déblocage",
+        "Un autre code de déblocage faux rendrait la carte inutilisable. Assurez-vous du code "
+        "avant le dernier essai.",
+    ),
+    Code.PUK_BLOCKED: Text(
+        "Code de déblocage bloqué",
+        "Trop de codes de déblocage faux : la carte ne peut plus être débloquée. Demandez une "
+        "autre carte à son émetteur.",
+    ),
     Code.PIN_MALFORMED: Text(
         "Code de mauvaise forme",
         "Ce code n'a pas la forme de celui de la carte : des chiffres, en nombre attendu. "

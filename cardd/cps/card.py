@@ -107,9 +107,10 @@ class CpsCard(Protocol):
     def unblock_pin(
         self, puk: Secret, new: Secret, *, use_last_try: bool = False
     ) -> Exchange[None]:
-        """Give a new PIN with the unblocking code. Errors as `verify_pin`, of that code's tries.
+        """Give a new PIN with the unblocking code.
 
-        A card whose unblocking code is blocked is lost.
+        Errors as `verify_pin`, but of that code: PukIncorrect, PukLastTry, and PukBlocked, after
+        which the card is lost.
         """
 
     def data_objects(self, *, protected: bool = False) -> Exchange[tuple[DataObject, ...]]:

@@ -203,19 +203,36 @@ def read_certificate(
 
 
 def choose_pin(directory: Directory) -> PinAttributes:
-    """Return the user PIN: the one that the authentication key names, else the first."""
+    """Return the user PIN: the one that the authentication key names, else the first that fits.
+
+    Raises CardProtocolError where it is the named one, or the only one, that does not fit.
+    """
     pins = [each for each in directory.pins if not each.unblocks]
     named = {
         key.authentication for key in directory.keys if _purpose(key) is Purpose.AUTHENTICATION
     }
-    for pin in [*(each for each in pins if each.identifier in named), *pins]:
-        return pin
+    meant = [each for each in pins if each.identifier in named] or _fitting(pins)
+    if meant:
+        meant[0].require_fit()
+        return meant[0]
     raise CardError("the card describes no PIN of a form that is known here")
 
 
 def choose_unblocking_pin(directory: Directory) -> PinAttributes | None:
-    """Return the unblocking code, None where the card describes none."""
-    return next((each for each in directory.pins if each.unblocks), None)
+    """Return the unblocking code, None where the card describes none.
+
+    Raises CardProtocolError where none that it describes fits.
+    """
+    codes = _fitting([each for each in directory.pins if each.unblocks])
+    if not codes:
+        return None
+    codes[0].require_fit()
+    return codes[0]
+
+
+def _fitting(pins: list[PinAttributes]) -> list[PinAttributes]:
+    """Return the PINs that fit; where none does, all, so that what is wrong can be said."""
+    return [each for each in pins if each.fits] or pins
 
 
 def _purpose(key: KeyObject) -> Purpose:

@@ -5,6 +5,8 @@ show. Selections, PIN tries, VERIFY and the authentication are in such traces; C
 COUNTER, the contactless face, and that a PIN is not padded, no card has confirmed here.
 """
 
+from contextlib import suppress
+
 from cardd.cps.contents import parse_number
 from cardd.cps.family import Family
 from cardd.cps.files import CardFiles, ask, file_size, select
@@ -75,13 +77,16 @@ class IasEccCard(Pkcs15Card):
         """Tell whether this is still the card of a number; one command where the MF is selected.
 
         That is how a reset and `pin` leave it. EF.SN then answers to its short identifier, as its
-        file control parameters have it on a real card and OpenSC reads it.
+        file control parameters have it on a real card and OpenSC reads it. Where another program
+        left another DF selected, the identifier means another file: EF.SN is then read by its path.
         """
         self._master_selected = False
         response = yield from transceive(CommandApdu(0x00, 0xB0, _EF_SN_SHORT, 0x00, le=12))
-        if response.status == status.OK and len(response.data) == 12:
-            self._master_selected = parse_number(response.data) == number
-            return self._master_selected
+        if response.status == status.OK:
+            with suppress(CardProtocolError):
+                self._master_selected = parse_number(response.data) == number
+        if self._master_selected:
+            return True
         return (yield from super().still_is(number))
 
     def _prepare_pin(self, pin: PinAttributes) -> Exchange[int | None]:
@@ -114,7 +119,9 @@ class IasEccCard(Pkcs15Card):
 
         Its reference is from OpenSC's traces; its 8 digits are what people are told.
         """
-        return PinAttributes("", _UNBLOCKING_REFERENCE, minimum=8, maximum=8, stored_length=8)
+        return PinAttributes(
+            "", _UNBLOCKING_REFERENCE, minimum=8, maximum=8, stored_length=8, unblocks=True
+        )
 
     def _sign(self, key: KeyReference, application: Application, digest: bytes) -> Exchange[bytes]:
         """MSE SET and INTERNAL AUTHENTICATE: the card pads the DigestInfo (PKCS#1 v1.5)."""

@@ -9,11 +9,15 @@ from enum import IntEnum
 
 from cardd.cps.objects import PinState
 from cardd.errors import (
+    CardError,
     CardProtocolError,
     Code,
     PinBlocked,
     PinIncorrect,
     PinLastTry,
+    PukBlocked,
+    PukIncorrect,
+    PukLastTry,
     Refused,
 )
 from cardd.iso7816 import status
@@ -21,6 +25,8 @@ from cardd.iso7816.status import status_error, tries_left
 from cardd.secret import Secret
 
 LONGEST_PIN = 15
+LONGEST_BLOCK = 15
+"""Bytes of a padded PIN: no more fits a reader's keypad (PC/SC part 10, 2.5.2)."""
 
 
 class PinType(IntEnum):
@@ -52,13 +58,26 @@ class PinAttributes:
     identifier: bytes = b""
     unblocks: bool = False
 
-    def __post_init__(self) -> None:
+    def require_fit(self) -> None:
+        """Raise CardProtocolError unless its lengths are ones that a PIN is given in here.
+
+        Only of the PIN that is wanted: that a card has others of odd lengths is no matter.
+        """
         if not 1 <= self.minimum <= self.maximum <= LONGEST_PIN:
             raise CardProtocolError(
                 f"the card asks for a PIN of {self.minimum} to {self.maximum} digits"
             )
-        if self.stored_length > LONGEST_PIN + 1:
+        if self.padded and self.stored_length > LONGEST_BLOCK:
             raise CardProtocolError(f"the card stores a PIN in {self.stored_length} bytes")
+
+    @property
+    def fits(self) -> bool:
+        """Tell whether `require_fit` finds nothing."""
+        try:
+            self.require_fit()
+        except CardProtocolError:
+            return False
+        return True
 
     @property
     def block_length(self) -> int | None:
@@ -72,7 +91,8 @@ class PinAttributes:
         if not digits or not self.minimum <= len(value) <= self.maximum:
             raise Refused(
                 Code.PIN_MALFORMED,
-                f"a PIN is {self.minimum} to {self.maximum} digits; it was not sent to the card",
+                f"{'an unblocking code' if self.unblocks else 'a PIN'} is {self.minimum} to "
+                f"{self.maximum} digits; it was not sent to the card",
                 minimum=self.minimum,
                 maximum=self.maximum,
             )
@@ -105,6 +125,18 @@ def guard(tries: int | None, *, use_last_try: bool) -> None:
         raise PinBlocked("no try is left: the PIN is blocked, and only its unblocking code helps")
     if tries == 1 and not use_last_try:
         raise PinLastTry("one try is left; say that it may be used, or unblock the PIN")
+
+
+def of_unblocking_code(error: PinIncorrect | PinLastTry | PinBlocked) -> CardError:
+    """Return what an error of a PIN means where it was the unblocking code that was verified."""
+    if isinstance(error, PinIncorrect):
+        left = error.tries_left
+        return PukIncorrect(
+            f"the card refused the unblocking code: {left} tries of it are left", tries_left=left
+        )
+    if isinstance(error, PinLastTry):
+        return PukLastTry("one try of the unblocking code is left; say that it may be used")
+    return PukBlocked("no try of the unblocking code is left: this card cannot be unblocked")
 
 
 def judge(word: int, command: str = "VERIFY") -> None:

@@ -176,7 +176,7 @@ def parse_data_objects(content: bytes) -> tuple[StoredObject, ...]:
 
 
 def parse_pins(content: bytes) -> tuple[PinAttributes, ...]:
-    """Read the PINs of an AODF (6.8)."""
+    """Read the PINs of an AODF (6.8), also those whose lengths are odd: `PinAttributes.fits`."""
     return _objects(content, _pin, {asn1.SEQUENCE})
 
 

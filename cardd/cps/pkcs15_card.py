@@ -16,9 +16,9 @@ from cardd.cps.objects import (
     PinRequest,
     PinState,
 )
-from cardd.cps.pin import PinAttributes, PinType, guard, judge
+from cardd.cps.pin import PinAttributes, PinType, guard, judge, of_unblocking_code
 from cardd.cps.pkcs15 import Application
-from cardd.errors import CardError, CardProtocolError, PinBlocked, PinIncorrect
+from cardd.errors import CardError, CardProtocolError, PinBlocked, PinIncorrect, PinLastTry
 from cardd.iso7816 import status
 from cardd.iso7816.apdu import CommandApdu
 from cardd.iso7816.exchange import Exchange
@@ -179,7 +179,10 @@ class Pkcs15Card(ABC):
         directory = yield from self._attempt(self._directory)
         unblocking = found.choose_unblocking_pin(directory) or self._unblocking_pin_unlisted()
         code, after = unblocking.encode(puk), pin.encode(new)
-        yield from self._verify(unblocking, code, use_last_try=use_last_try)
+        try:
+            yield from self._verify(unblocking, code, use_last_try=use_last_try)
+        except (PinIncorrect, PinLastTry, PinBlocked) as error:
+            raise of_unblocking_code(error) from error
         yield from self._replace(pin, after)
 
     def _user_pin(self) -> Exchange[PinAttributes]:

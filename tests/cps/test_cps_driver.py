@@ -19,6 +19,9 @@ from cardd.errors import (
     PinBlocked,
     PinIncorrect,
     PinLastTry,
+    PukBlocked,
+    PukIncorrect,
+    PukLastTry,
     Refused,
 )
 from cardd.secret import Secret
@@ -380,6 +383,94 @@ def test_a_keypad_gets_the_command_without_the_pin() -> None:
     card = cps3(tries=1)
     with pytest.raises(PinLastTry):
         play(known(card).pin_request(), card)
+
+
+ODD_LENGTHS = [(0, 8, 8), (32, 32, 32), (9, 8, 8)]
+
+
+@pytest.mark.parametrize("lengths", ODD_LENGTHS)
+def test_an_odd_pin_besides_leaves_the_card_usable(lengths: tuple[int, ...]) -> None:
+    others = [
+        files.pin_object("Autre", "07", 7, lengths=lengths),
+        files.pin_object("Autre code de deblocage", "08", 8, flags="0013", lengths=lengths),
+    ]
+    card = cps3(content={"3F000001A014": b"".join(others) + files.AODF})
+    driver = known(card)
+    play(driver.verify_pin(Secret(b"1234")), card)
+    play(driver.unblock_pin(Secret(b"12345678"), Secret(b"5678")), card)
+    assert [each[4:8] for each in card.log if each[2:4] == "20"] == ["0001", "0002"]
+
+
+@pytest.mark.parametrize("lengths", ODD_LENGTHS)
+def test_an_odd_pin_is_refused_where_it_is_the_one_wanted(lengths: tuple[int, ...]) -> None:
+    odd = files.pin_object("Code porteur", "01", 1, lengths=lengths)
+    other = files.pin_object("Autre", "07", 7)
+    card = cps3(content={"3F000001A014": odd + other})
+    driver = known(card)
+    with pytest.raises(CardProtocolError):
+        play(driver.verify_pin(Secret(b"1234")), card)
+    assert not any(each[2:4] == "20" for each in card.log)
+
+
+def test_an_odd_unblocking_code_is_never_replaced_by_a_guess() -> None:
+    odd = files.pin_object("Code de deblocage", "02", 2, flags="0013", lengths=(0, 8, 8))
+    card = cps3(content={"3F000001A014": files.USER_PIN + odd})
+    driver = known(card)
+    with pytest.raises(CardProtocolError):
+        play(driver.unblock_pin(Secret(b"12345678"), Secret(b"5678")), card)
+    assert not any(each[2:4] == "20" for each in card.log)
+
+
+@pytest.mark.parametrize(
+    ("tries", "answer", "error", "code"),
+    [
+        (3, "63C2", PukIncorrect, Code.PUK_INCORRECT),
+        (3, "6983", PukBlocked, Code.PUK_BLOCKED),
+        (1, "9000", PukLastTry, Code.PUK_LAST_TRY),
+        (0, "9000", PukBlocked, Code.PUK_BLOCKED),
+    ],
+)
+def test_what_is_wrong_with_the_unblocking_code_is_said_of_it(
+    tries: int, answer: str, error: type[CardError], code: Code
+) -> None:
+    card = cps3(tries=0, **{
+        GET_TRIES.format(2): TRIES.format(2, tries), "00200002083939393939393939": answer,
+    })  # fmt: skip
+    driver = known(card)
+    with pytest.raises(error, match="unblock") as refusal:
+        play(driver.unblock_pin(Secret(b"99999999"), Secret(b"5678")), card)
+    assert refusal.value.code is code
+    assert "PIN" not in str(refusal.value)
+
+
+def test_an_unblocking_code_of_wrong_form_is_called_one() -> None:
+    card = cps3()
+    driver = known(card)
+    with pytest.raises(Refused, match="an unblocking code is 8 to 8 digits"):
+        play(driver.unblock_pin(Secret(b"1"), Secret(b"5678")), card)
+
+
+SHORT_EF_SN = "00B09C000C"
+
+
+@pytest.mark.parametrize(
+    "answer", ["00" * 12, "5A0A8025000001770000011F", "5A0A", "5A0A80250000010000ABCDEF", ""]
+)
+def test_a_card_in_another_directory_is_known_again_by_the_path_of_its_number(answer: str) -> None:
+    card = cps3(**{SHORT_EF_SN: answer + "9000"})
+    driver = known(card)
+    still, sent = commands_of(card, lambda: driver.still_is("8025000001/99213845"))
+    assert still is True
+    assert sent == [SHORT_EF_SN, "00A40904043F00D00300", "00B000000C"]
+    # The MF is not known to be selected: it is selected before the tries are read.
+    _, sent = commands_of(card, lambda: driver.verify_pin(Secret(b"1234")))
+    assert sent[0] == SELECT_MF
+
+
+def test_another_card_is_not_the_one_that_was_read() -> None:
+    other = bytes.fromhex("5A0A8025000001770000011F")
+    card = cps3(content={"3F00D003": other}, **{SHORT_EF_SN: other.hex() + "9000"})
+    assert play(known(card).still_is("8025000001/99213845"), card) is False
 
 
 # CPS3: the signature

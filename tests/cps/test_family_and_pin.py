@@ -3,7 +3,7 @@
 import pytest
 
 from cardd.cps.family import Family, family_of
-from cardd.cps.pin import PinAttributes, PinType, guard, judge
+from cardd.cps.pin import LONGEST_BLOCK, PinAttributes, PinType, guard, judge
 from cardd.errors import (
     CardProtocolError,
     CardStatusError,
@@ -13,6 +13,7 @@ from cardd.errors import (
     PinLastTry,
     Refused,
 )
+from cardd.readers.pinpad import PinEntry
 from cardd.secret import Secret
 
 pytestmark = pytest.mark.unit
@@ -82,9 +83,19 @@ def test_a_pin_is_padded_as_the_card_says(
 
 def test_a_pin_format_out_of_bounds_is_a_malformed_card() -> None:
     with pytest.raises(CardProtocolError):
-        PinAttributes("PIN", 1, minimum=0, maximum=8, stored_length=8)
-    with pytest.raises(CardProtocolError):
-        PinAttributes("PIN", 1, minimum=4, maximum=8, stored_length=200)
+        PinAttributes("PIN", 1, minimum=0, maximum=8, stored_length=8).require_fit()
+    for stored in (16, 200):
+        with pytest.raises(CardProtocolError):
+            PinAttributes("PIN", 1, 4, 8, stored_length=stored, padded=True).require_fit()
+
+
+def test_the_longest_block_that_fits_is_one_that_a_keypad_takes() -> None:
+    pin = PinAttributes("PIN", 1, 4, 8, stored_length=LONGEST_BLOCK, padded=True)
+    pin.require_fit()
+    header = bytes.fromhex("00200001")
+    assert PinEntry(header, pin.minimum, pin.maximum, pin.block_length).encode()
+    with pytest.raises(ValueError, match="at most 15"):
+        PinEntry(header, pin.minimum, pin.maximum, LONGEST_BLOCK + 1).encode()
 
 
 def test_the_state_says_blocked_at_zero_alone() -> None:

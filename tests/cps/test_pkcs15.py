@@ -131,10 +131,13 @@ def test_a_pin_without_reference_maximum_or_pad_has_the_standards_defaults() -> 
     assert (pin.reference, pin.maximum, pin.pad) == (0, 6, 0xFF)
 
 
-@pytest.mark.parametrize("lengths", [(0, 8, 8), (9, 8, 8), (4, 20, 8), (16, 16, 16)])
-def test_a_pin_that_nobody_could_type_is_refused(lengths: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("lengths", [(0, 8, 8), (9, 8, 8), (4, 16, 8), (16, 16, 16)])
+def test_a_pin_that_nobody_could_type_does_not_fit(lengths: tuple[int, ...]) -> None:
+    odd = files.pin_object("P", "01", 1, flags="021C", lengths=lengths)
+    found, other = pkcs15.parse_pins(odd + files.USER_PIN)
+    assert (found.fits, other.fits) == (False, True)
     with pytest.raises(CardProtocolError):
-        pkcs15.parse_pins(files.pin_object("P", "01", 1, lengths=lengths))
+        found.require_fit()
 
 
 def test_objects_of_other_kinds_are_passed_over() -> None:
