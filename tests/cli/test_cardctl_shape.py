@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cardd.cli.cardctl.cps import _tries
 from cardd.cli.cardctl.main import COMMANDS, cardctl
 from cardd.cli.cardctl.text import person_of, plain
 from cardd.cli.cardctl.watching import line
@@ -165,3 +166,15 @@ def test_the_version_is_that_of_the_package() -> None:
 
     assert run("--version").output == f"cardctl {__version__}\n"
     assert json.dumps(__version__)
+
+
+@pytest.mark.parametrize(
+    ("pin", "said"),
+    [
+        ({"tries_left": 2, "blocked": False}, "2 tries left"),
+        ({"tries_left": 0, "blocked": True}, "blocked"),
+        ({"tries_left": None, "blocked": False}, "verified by another program"),
+    ],
+)
+def test_the_tries_of_a_pin_are_said_in_words(pin: dict[str, object], said: str) -> None:
+    assert _tries(pin) == said

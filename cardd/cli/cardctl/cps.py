@@ -1,5 +1,8 @@
 """`cardctl cps`: the CPS in a reader, and its PIN."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from cardd.cli.cardctl.output import print_facts, print_json
@@ -109,7 +112,14 @@ def _facts(card: Cps) -> dict[str, str]:
     if card.problem is not None:
         facts["refused"] = f"{card.problem.get('detail')} ({card.problem.get('code')})"
     if pin:
-        left = pin.get("tries_left")
-        facts["PIN"] = "blocked" if pin.get("blocked") else f"{left} tries left"
+        facts["PIN"] = _tries(pin)
     facts["data"] = " ".join(card.data_objects) or "-"
     return facts
+
+
+def _tries(pin: Mapping[str, Any]) -> str:
+    """Say how many tries are left; a card that another program has verified does not tell."""
+    if pin.get("blocked"):
+        return "blocked"
+    left = pin.get("tries_left")
+    return "verified by another program" if left is None else f"{left} tries left"
