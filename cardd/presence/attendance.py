@@ -80,7 +80,8 @@ class Attendant:
     ) -> None:
         """Queue something with the card of a visit; `done` hears on the loop what came of it.
 
-        `job` calls the Alive before each thing that may block.
+        `job` calls the Alive before each thing that may block, and right before it gives the card
+        a PIN; that raises where the operation has ended meanwhile.
         """
         slot.worker.submit(lambda: self.tell(done, self._worked(slot, visit, operation, job)))
 
@@ -93,12 +94,15 @@ class Attendant:
     ) -> Done | CarddError:
         def alive(longer_s: float = 0.0) -> None:
             slot.alive_at = self.clock.now() + longer_s
+            if operation is not None and operation.ended:
+                raise Refused(Code.CONFLICT, "the authentication ended before the card was used")
 
         try:
             with self._busy(slot, visit):
                 slot.operation = operation
                 if visit.void or slot.visit is not visit:
                     return CardRemoved("the card is no longer in the reader: put it back")
+                alive()
                 with contextlib.closing(slot.source.connect(slot.name)) as connection:
                     return job(connection, alive)
         except CarddError as error:

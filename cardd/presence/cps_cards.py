@@ -111,19 +111,32 @@ class CpsCards:
         self, read: CpsRead, peer: str, counted: str, act: Callable[[CpsSeen], Exchange[None]]
     ) -> None:
         """Do something that gives the card a PIN, within the limits of wrong ones."""
-        self._limits.require(peer, counted)
-        try:
-            await self._work(read, partial(_with_pin, seen=read.seen, act=act))
-        except (PinIncorrect, PinBlocked):
-            self._limits.wrong(peer, counted)
-            raise
-        self._limits.right(peer, counted)
+        reserved = self._limits.reserve(peer, counted)
 
-    async def _work(self, read: CpsRead, job: Callable[[CardConnection, Alive], Done]) -> Done:
-        """Run a job with the card in its reader's worker; return or raise what it does."""
+        def settle(result: CarddError | None) -> None:
+            if isinstance(result, PinIncorrect | PinBlocked):
+                self._limits.wrong(peer, counted, reserved)
+            elif isinstance(result, CarddError):
+                self._limits.take_back(peer, counted, reserved)
+            else:
+                self._limits.right(peer, counted)
+
+        await self._work(read, partial(_with_pin, seen=read.seen, act=act), settle)
+
+    async def _work(
+        self,
+        read: CpsRead,
+        job: Callable[[CardConnection, Alive], Done],
+        settle: Callable[[Done | CarddError], None] = lambda _: None,
+    ) -> Done:
+        """Run a job with the card in its reader's worker; return or raise what it does.
+
+        `settle` hears of it too, even where nobody waits any more: the card has counted then.
+        """
         future: asyncio.Future[Done | CarddError] = asyncio.get_running_loop().create_future()
 
         def done(result: Done | CarddError) -> None:
+            settle(result)
             if not future.done():
                 future.set_result(result)
 

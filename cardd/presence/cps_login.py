@@ -14,7 +14,7 @@ from cardd.clock import Clock
 from cardd.cps import proof
 from cardd.errors import CardError, CardRemoved, KmsUnavailable, ReaderUnavailable
 from cardd.iso7816.connection import CardConnection
-from cardd.iso7816.exchange import run
+from cardd.iso7816.exchange import Exchange, run
 from cardd.kms import messages as m
 from cardd.kms.ports import KeyService
 from cardd.presence.cps_reading import Alive, CpsSeen
@@ -109,13 +109,30 @@ def require_same_card(connection: CardConnection, seen: CpsSeen) -> None:
 
 
 def verify(connection: CardConnection, alive: Alive, seen: CpsSeen, given: PinGiven) -> None:
-    """Have the card verify the PIN that was given, or that is typed at the reader."""
+    """Have the card verify the PIN that was given, or that is typed at the reader.
+
+    `alive` is called last right before the VERIFY: a login that was cancelled uses no try.
+    """
     if seen.keypad is not None:
         verify_at_reader(connection, alive, seen.card, seen.keypad, use_last_try=given.use_last_try)
     elif given.pin is not None:
-        run(connection, seen.card.verify_pin(given.pin, use_last_try=given.use_last_try))
+        verifying = seen.card.verify_pin(given.pin, use_last_try=given.use_last_try)
+        run(connection, _while_alive(verifying, alive))
     else:
         raise ValueError("this card needs a PIN, and none was given")
+
+
+def _while_alive(exchange: Exchange[None], alive: Alive) -> Exchange[None]:
+    """Do an exchange, calling `alive` before each of its steps."""
+    try:
+        commands = next(exchange)
+        while True:
+            alive()
+            commands = exchange.send((yield commands))
+    except StopIteration:
+        return
+    finally:
+        exchange.close()
 
 
 @contextmanager
