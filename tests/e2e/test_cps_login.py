@@ -315,6 +315,22 @@ def test_the_pin_is_changed_and_a_blocked_card_is_unblocked(
         assert desk.give(desk.asked(), "2468").state == "succeeded"
 
 
+def test_a_wrong_unblocking_code_is_not_called_the_pin(
+    desk: CpsDesk, issued: Issued, holder: str
+) -> None:
+    card = issued.card()
+    with shown(desk, card):
+        handle = desk.cps().card
+        with pytest.raises(CarddProblem) as wrong:
+            desk.admin.unblock_pin(handle, "00000000", "2468")
+        assert wrong.value.code == "puk_incorrect"
+        assert wrong.value.facts["tries_left"] == card.chip.codes[2].tries_left
+        card.chip.codes[2] = dataclasses.replace(card.chip.codes[2], tries_left=0)
+        with pytest.raises(CarddProblem) as blocked:
+            desk.admin.unblock_pin(handle, "12345678", "2468")
+        assert blocked.value.code == "puk_blocked"
+
+
 def test_a_peer_that_guesses_has_to_wait(desk: CpsDesk, issued: Issued, holder: str) -> None:
     card = issued.card()
     with shown(desk, card):
