@@ -25,7 +25,10 @@ class CardConnection(Protocol):
         """Keep other programs off the card inside a `with` block; never wait for a person there."""
 
     def reset(self) -> None:
-        """Reset the card, which drops its security state."""
+        """Reset the card, which drops its security state.
+
+        Where that fails, the card loses its power with the end of the transaction or connection.
+        """
 
     def close(self) -> None:
         """Let go of the card. A second call does nothing."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import structlog
+
 from cardd.clock import Clock
 from cardd.cps import proof
 from cardd.errors import CardError, CardRemoved, KmsUnavailable, ReaderUnavailable
@@ -21,6 +23,8 @@ from cardd.presence.cps_reading import Alive, CpsSeen
 from cardd.presence.keypads import verify_at_reader
 from cardd.presence.model import AuthenticationRequest
 from cardd.secret import Secret
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +143,28 @@ def _while_alive(exchange: Exchange[None], alive: Alive) -> Exchange[None]:
 def forgetting_pin(connection: CardConnection) -> Iterator[None]:
     """Reset the card at the end of a block, whatever came of it, so that its PIN is dropped.
 
-    What went wrong in the block is what is raised; a card that has left has no PIN to drop.
+    What went wrong in the block is what is raised; a card that has left has no PIN to drop. Where
+    the reset fails, the connection cuts the card's power.
     """
     try:
         yield
     except BaseException:
         with suppress(CardError):
-            connection.reset()
+            _reset(connection)
         raise
     with suppress(CardRemoved, ReaderUnavailable):
+        _reset(connection)
+
+
+def _reset(connection: CardConnection) -> None:
+    """Reset the card, and say in the log where that failed."""
+    try:
         connection.reset()
+    except CardRemoved:
+        raise
+    except CardError as error:
+        _log.warning("card.reset_failed", error=str(error), then="its power is cut")
+        raise
 
 
 def _challenge(

@@ -36,6 +36,7 @@ class PcscConnection:
         self._atr = seen.atr
         self._give_back = give_back
         self._depth = 0
+        self._leaves = self._scard.SCARD_LEAVE_CARD
         self._untouched = True  # nothing of ours is on the card since the connection or transaction
         self._open = True
 
@@ -91,23 +92,27 @@ class PcscConnection:
         finally:
             self._depth -= 1
             if self._depth == 0 and self._open:
-                result_of(
-                    self._scard.SCardEndTransaction, self._card.handle, self._scard.SCARD_LEAVE_CARD
-                )
+                result_of(self._scard.SCardEndTransaction, self._card.handle, self._leaves)
 
     def reset(self) -> None:
-        """Reset the card, which drops its security state."""
+        """Reset the card, which drops its security state.
+
+        Where that fails, the end of the transaction and of the connection cut the card's power.
+        """
+        self._leaves = self._scard.SCARD_UNPOWER_CARD
         self._wait_for_turn()
         self._reconnect(self._scard.SCARD_RESET_CARD)
+        self._leaves = self._scard.SCARD_LEAVE_CARD
 
     def close(self) -> None:
-        """Let go of the card, and leave it as it is for other programs."""
+        """Let go of the card, and leave it as it is for other programs.
+
+        One whose reset failed loses its power, so that no other program finds its PIN verified.
+        """
         if not self._open:
             return
         self._open = False
-        code, _ = result_of(
-            self._scard.SCardDisconnect, self._card.handle, self._scard.SCARD_LEAVE_CARD
-        )
+        code, _ = result_of(self._scard.SCardDisconnect, self._card.handle, self._leaves)
         if code in codes.LOST:
             self._context.release()
         else:

@@ -103,9 +103,13 @@ class VirtualConnection:
             yield
 
     def reset(self) -> None:
-        """Reset the card, which drops its security state."""
+        """Reset the card, which drops its security state; one that fails at it is dropped."""
         with self._turn() as card:
-            card.reset()
+            try:
+                card.reset()
+            except CardError:
+                card.link.drop()  # nobody may find it with its PIN verified
+                raise
             self._resets = card.resets
 
     def close(self) -> None:
