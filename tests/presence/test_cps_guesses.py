@@ -139,7 +139,9 @@ def test_a_login_that_is_cancelled_while_its_pin_is_queued_uses_no_try(
         async with station(tmp_path, pki, Away()) as made, shown(made, card, tmp_path) as handle:
             operation = await until(asked(made), "pin_required")
             (read,) = made.cps._at.values()
-            read.slot.worker.submit(lambda: goes_on.wait(LIMIT_S))
+            busy = threading.Event()
+            read.slot.worker.submit(lambda: (busy.set(), goes_on.wait(LIMIT_S)))
+            assert await asyncio.to_thread(busy.wait, LIMIT_S)
             giving = asyncio.ensure_future(made.cps.give_pin(operation, handle, PinGiven(WRONG)))
             await asyncio.sleep(0)
             assert operation.verifying
