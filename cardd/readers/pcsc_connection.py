@@ -8,6 +8,7 @@ from cardd.errors import CardProtocolError, CardRemoved
 from cardd.readers import pcsc_errors as codes
 from cardd.readers.pcsc_calls import call, check, patiently, result_of
 from cardd.readers.pcsc_context import CardHandle, PcscContext
+from cardd.readers.pcsc_errors import CardReset
 from cardd.readers.resource_manager import ReaderState
 
 LONGEST_COMMAND = 65_544
@@ -34,6 +35,7 @@ class PcscConnection:
         self._atr = seen.atr
         self._give_back = give_back
         self._depth = 0
+        self._untouched = True  # nothing of ours is on the card since the connection or transaction
         self._open = True
 
     @property
@@ -46,15 +48,28 @@ class PcscConnection:
         if not 4 <= len(command) <= LONGEST_COMMAND:
             raise ValueError(f"a command APDU has 4 to {LONGEST_COMMAND} bytes")
         self._wait_for_turn()
-        answer = bytes(
-            patiently(self._scard.SCardTransmit, self._handle(), self._card.protocol, list(command))
-        )
+        answer = self._exchange(command)
         if not answer:
             # So vpcd reports a card that is torn away in the middle of an exchange.
             raise CardRemoved("the card stopped answering in the middle: show it again")
         if len(answer) < 2:
             raise CardProtocolError(f"an answer has 2 bytes or more; the card sent {len(answer)}")
         return answer
+
+    def _exchange(self, command: bytes) -> bytes:
+        """Send what the protocol sends; anew after a reset that took nothing of ours away."""
+        untouched, self._untouched = self._untouched, False
+        try:
+            return self._send(command)
+        except CardReset:
+            if not untouched:
+                raise
+        self._reconnect(self._scard.SCARD_LEAVE_CARD)
+        return self._send(command)
+
+    def _send(self, command: bytes) -> bytes:
+        transmit, card = self._scard.SCardTransmit, self._card
+        return bytes(patiently(transmit, self._handle(), card.protocol, list(command)))
 
     def control(self, code: int, data: bytes) -> bytes:
         """Send a control code to the reader; see `CardConnection.control`."""
@@ -66,6 +81,7 @@ class PcscConnection:
         """Keep other programs off the card; CardBusy when one holds it for 2 s. May be nested."""
         if self._depth == 0:
             self._begin()
+            self._untouched = True
         self._depth += 1
         try:
             yield

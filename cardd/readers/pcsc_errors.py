@@ -49,6 +49,13 @@ _REFUSED = (
 _UNPLUGGED = "the reader is gone: plug it in again"
 _MUTE = "the card does not answer: take it out and show it again"
 
+_RESET = "another program reset the card: show it again"
+
+
+class CardReset(CardRemoved):
+    """Another program reset the card, or died with it: the card is there, its state is lost."""
+
+
 _MEANINGS: dict[int, tuple[type[CardError], str]] = {
     E_INVALID_HANDLE: (ReaderUnavailable, _NO_SERVICE),
     F_COMM_ERROR: (ReaderUnavailable, _NO_SERVICE),
@@ -60,7 +67,7 @@ _MEANINGS: dict[int, tuple[type[CardError], str]] = {
     E_NO_READERS_AVAILABLE: (UnknownReader, _UNPLUGGED),
     E_NO_SMARTCARD: (CardRemoved, "there is no card in the reader"),
     W_REMOVED_CARD: (CardRemoved, "the card was taken away: show it again"),
-    W_RESET_CARD: (CardRemoved, "another program reset the card: show it again"),
+    W_RESET_CARD: (CardReset, _RESET),
     E_NOT_TRANSACTED: (CardRemoved, "the card stopped answering in the middle: show it again"),
     E_SHARING_VIOLATION: (CardBusy, "another program holds the card: close it, or try again"),
     W_UNRESPONSIVE_CARD: (CardMute, _MUTE),
@@ -80,4 +87,7 @@ def error_of(code: int, call: str) -> CardError:
     Its facts: `why` is the sentence without the code, `pcsc` the function and the code.
     """
     kind, meaning = _MEANINGS.get(code, (ReaderUnavailable, "PC/SC failed: unplug the reader"))
+    if code == E_PROTO_MISMATCH and call == "SCardTransmit":
+        # The protocol was agreed on: the card lost it when pcscd cleaned up after a dead program.
+        kind, meaning = CardReset, _RESET
     return kind(f"{meaning} ({call}: 0x{code:08X})", why=meaning, pcsc=f"{call} 0x{code:08X}")
