@@ -12,11 +12,11 @@ from cardd.clock import Clock, SystemClock
 from cardd.config import Config
 from cardd.cps.trust import TrustStore
 from cardd.errors import StartCode, StartError
+from cardd.files import open_regular
 from cardd.kms.audit import open_audit
 from cardd.kms.badge_keys import KeySource
 from cardd.kms.challenges import Challenges
 from cardd.kms.core import Core
-from cardd.kms.files import open_regular
 from cardd.kms.handles import Handles
 from cardd.kms.masters import keystore
 from cardd.kms.masters.slots import CredentialFile, Passphrase, Slot

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cardd.config import Trust
 from cardd.cps.certificate import distribution_urls
-from cardd.cps.trust_files import read_bounded
 from cardd.errors import Code, Refused
+from cardd.files import read_bounded
 
 SUFFIXES: Final = frozenset({".pem", ".cer", ".crt", ".der"})
 MAXIMUM_FILES: Final = 64

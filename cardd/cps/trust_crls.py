@@ -21,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID
 
 from cardd.cps.trust_authorities import Authority
-from cardd.cps.trust_files import read_bounded
+from cardd.files import read_bounded
 
 SUFFIX: Final = ".crl"
 MAXIMUM_FILES: Final = 64

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from cardd.config import Trust
 from cardd.cps.trust_authorities import Authority, read_authorities
 from cardd.cps.trust_crls import MAXIMUM_BYTES, SUFFIX, Crl, CrlError, read_crl
-from cardd.cps.trust_files import read_bounded, replace_public
 from cardd.cps.trust_http import FetchError, Limits, fetch
+from cardd.files import PUBLIC, read_bounded, replace
 
 LIMITS: Final = Limits(timeout_s=120.0, max_bytes=MAXIMUM_BYTES, max_redirects=3)
 
@@ -95,7 +95,7 @@ def _update(
         if former == content:
             return Update(url, file, Outcome.UNCHANGED, crl)
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        replace_public(file, content)
+        replace(file, content, mode=PUBLIC)
     except FetchError as error:
         return Update(url, file, Outcome.FAILED, why=str(error))
     except CrlError as error:

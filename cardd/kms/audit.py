@@ -16,10 +16,10 @@ import structlog
 
 from cardd.clock import Clock
 from cardd.errors import KmsUnavailable, StartCode, StartError
+from cardd.files import open_regular
 from cardd.kms import audit_lines
 from cardd.kms.audit_lines import GENESIS, Head
 from cardd.kms.audit_storage import LineFile, damaged, open_alone, read_tail
-from cardd.kms.files import open_regular
 
 GROUP_DELAY_S = 0.05  # half of the 100 ms within which a line reaches the disk
 _RETRY_S = 1.0

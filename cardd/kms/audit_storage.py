@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardd.errors import KmsUnavailable, StartCode, StartError
+from cardd.files import require_regular, sync_folder
 from cardd.kms.audit_lines import GENESIS, MAXIMUM_LINE, Head, follow
-from cardd.kms.files import require_regular, sync_folder
 
 TAIL_BYTES = 262_144
 _SHOWN_BYTES = 1024

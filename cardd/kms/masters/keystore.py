@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cardd.errors import Code, Refused, StartCode, StartError
-from cardd.kms.files import open_regular, publish, replace, sole_writer
+from cardd.files import open_regular, publish, replace, sole_writer
 from cardd.kms.masters import envelope as form
 from cardd.kms.masters.slots import Slot, StoredSlot, lock, unlock
 from cardd.kms.masters.soft import SoftMasters

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Meta
 
 from cardd.errors import StartCode, StartError
-from cardd.kms.files import open_regular
+from cardd.files import open_regular
 from cardd.kms.masters.wrapping import Wrapped, unwrap, wrap
 from cardd.secret import Secret
 

@@ -1,4 +1,4 @@
-"""Files that keys and records live in: read if they are files, made whole or not at all."""
+"""Files that keys, records and trust live in: read if they are files, made whole or not at all."""
 
 import errno
 import fcntl
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+PRIVATE = 0o600
+PUBLIC = 0o644
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -21,6 +24,15 @@ def open_regular(path: Path) -> BinaryIO:
         raise
 
 
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return a regular file's content; OSError for anything else, or one of over `limit` bytes."""
+    with open_regular(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it has over {limit} bytes", str(path))
+    return content
+
+
 def require_regular(descriptor: int, path: Path) -> None:
     """Raise OSError where what was opened is no regular file."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -32,14 +44,14 @@ def publish(path: Path, content: bytes) -> None:
 
     A link appears complete or not at all, and what was drafted for it goes.
     """
-    with _draft(path, content) as draft:
+    with _draft(path, content, PRIVATE) as draft:
         os.link(draft, path)
     sync_folder(path.parent)
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put a file of mode 0600 in the place of another, synced: whoever looks sees one or other."""
-    with _draft(path, content) as draft:
+def replace(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Put a file in the place of another, synced: whoever looks sees one or the other."""
+    with _draft(path, content, mode) as draft:
         draft.replace(path)
     sync_folder(path.parent)
 
@@ -56,12 +68,12 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _draft(path: Path, content: bytes) -> Iterator[Path]:
+def _draft(path: Path, content: bytes, mode: int) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
+            os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
