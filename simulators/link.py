@@ -7,9 +7,9 @@ alone has an answer); anything longer is a command APDU.
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, Self
 
 from simulators.address import ReaderAddress
 from simulators.air import AirInterface
@@ -51,9 +51,10 @@ class LinkError(Exception):
 
 
 class Insertion:
-    """A card in a reader, served by a daemon thread until it is pulled or its stay ends.
+    """A card in a reader: served, in its `with` block, until it is pulled or its stay ends.
 
-    `error` is what ended it, where that was a fault of the card or of its file.
+    A daemon thread serves it. `error` is what ended it, where that was a fault of the card or of
+    its file.
     """
 
     def __init__(
@@ -84,9 +85,16 @@ class Insertion:
         """Whether the reader has powered the card."""
         return self._times.powered is not None
 
-    def start(self) -> None:
-        """Begin to serve the card."""
-        self._thread.start()
+    def __enter__(self) -> Self:
+        try:
+            self._thread.start()
+        except BaseException:  # A signal: the reader may have begun to talk to the card.
+            self.pull()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pull()
 
     def wait_commands(self, count: int, timeout: float) -> bool:
         """Wait until `count` command APDUs of this insertion were answered, and say if they were.
@@ -109,7 +117,8 @@ class Insertion:
         self._pulled.set()
         with suppress(OSError):
             self._wire.stop_receiving()
-        self._thread.join(PULL_SECONDS)
+        if self._thread.ident is not None:
+            self._thread.join(PULL_SECONDS)
 
     def _wait(self, happened: Callable[[], bool], timeout: float) -> bool:
         with self._changed:
@@ -189,7 +198,6 @@ class Insertion:
             self._changed.notify_all()
 
 
-@contextmanager
 def insert(
     card: VirtualCard,
     address: str,
@@ -198,8 +206,8 @@ def insert(
     faults: Faults | None = None,
     air: AirInterface | None = None,
     connect_seconds: float = CONNECT_SECONDS,
-) -> Iterator[Insertion]:
-    """Put a card in the reader at `address`, and take it out at the end of the `with` block.
+) -> Insertion:
+    """Put a card in the reader at `address`; it answers in the `with` block of what is returned.
 
     Waits up to `connect_seconds` for the reader to be there. The card leaves by itself at the end
     of `stay` (60 s). Raises AddressError, LinkError.
@@ -209,13 +217,7 @@ def insert(
     def connect() -> Wire:
         return Wire(_connect(reader, connect_seconds))
 
-    stay = stay or Fixed(STAY_SECONDS)
-    insertion = Insertion(card, connect, stay, faults or Faults(), air)
-    try:
-        insertion.start()
-        yield insertion
-    finally:
-        insertion.pull()
+    return Insertion(card, connect, stay or Fixed(STAY_SECONDS), faults or Faults(), air)
 
 
 def _connect(address: ReaderAddress, connect_seconds: float) -> socket.socket:

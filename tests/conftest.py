@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.private_pcscd import PrivatePcscd, enter_namespace
+from tests.simulators.pcsc_side import await_empty
 
 pytest_plugins = ["tests.budget"]
 
@@ -19,9 +20,10 @@ def _pcscd() -> Iterator[PrivatePcscd]:
 
 @pytest.fixture
 def pcscd(_pcscd: PrivatePcscd) -> PrivatePcscd:
-    """Give a running private pcscd; a test may stop, kill and start it.
+    """Give a running private pcscd with empty readers; a test may stop, kill and start it.
 
     The first use moves this process to a network of its own: a loopback, and nothing else.
     """
     _pcscd.start()
+    await_empty(*_pcscd.readers)
     return _pcscd

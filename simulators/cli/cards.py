@@ -159,7 +159,8 @@ def _present(
         with reported(), signals_interrupt(), card_files.hold(file) as card:
             if face is not None:
                 card.turn(Face(face))
-            with insert(card, reader, stay=stay, faults=faults, air=air) as insertion:
+            insertion = insert(card, reader, stay=stay, faults=faults, air=air)
+            with insertion:
                 if greeting is not None:
                     click.echo(f"{file}: {greeting}")
                 insertion.wait_gone(LONGEST_SECONDS + GRACE_SECONDS)

@@ -47,10 +47,25 @@ class PcscCard:
         scard.SCardReleaseContext(self._context)
 
     def _await(self, wanted: int) -> None:
-        state = scard.SCARD_STATE_UNAWARE
-        for _ in range(10):
-            _, states = scard.SCardGetStatusChange(self._context, 1000, [(self._reader, state)])
-            state = states[0][1]
-            if state & wanted:
-                return
-        pytest.fail(f"{self._reader} did not reach state {wanted:X} within 10 s")
+        _await(self._context, self._reader, wanted)
+
+
+def await_empty(*readers: str) -> None:
+    """Return once pcscd holds these readers for empty: it looks every 0.4 s alone."""
+    status, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    assert status == scard.SCARD_S_SUCCESS, scard.SCardGetErrorMessage(status)
+    try:
+        for reader in readers:
+            _await(context, reader, scard.SCARD_STATE_EMPTY)
+    finally:
+        scard.SCardReleaseContext(context)
+
+
+def _await(context: int, reader: str, wanted: int) -> None:
+    state = scard.SCARD_STATE_UNAWARE
+    for _ in range(10):
+        _, states = scard.SCardGetStatusChange(context, 1000, [(reader, state)])
+        state = states[0][1]
+        if state & wanted:
+            return
+    pytest.fail(f"{reader} did not reach state {wanted:X} within 10 s")
