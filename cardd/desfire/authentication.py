@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from cardd.desfire.cipher import BlockCipher
-from cardd.desfire.commands import Ins
+from cardd.desfire.command import Ins
 from cardd.desfire.keys import (
     DesfireKey,
     KeyType,

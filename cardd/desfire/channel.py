@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cardd.desfire.applications import PICC_AID, encode_aid
 from cardd.desfire.authentication import Handshake
-from cardd.desfire.commands import Command, Ins
+from cardd.desfire.command import Command, Ins
 from cardd.desfire.framing import FRAME_BYTES, parse_frame, send, transceive, wrap
 from cardd.desfire.messaging import OVERHEAD_BYTES, SecureMessaging
 from cardd.desfire.messaging.plain import PlainMessaging

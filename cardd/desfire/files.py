@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cardd.desfire.commands import CommunicationMode
+from cardd.desfire.command import CommunicationMode
 from cardd.errors import CardProtocolError
 
 FREE = 0xE

@@ -7,7 +7,7 @@ native commands).
 
 from dataclasses import dataclass
 
-from cardd.desfire.commands import Ins
+from cardd.desfire.command import Ins
 from cardd.desfire.status import SW1, Status, status_error
 from cardd.errors import CardProtocolError
 from cardd.iso7816.apdu import CommandApdu, ResponseApdu

@@ -9,7 +9,7 @@ from typing import Any
 from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
-from cardd.desfire.commands import Command, CommunicationMode, Ins
+from cardd.desfire.command import Command, CommunicationMode, Ins
 from cardd.desfire.files import AccessRights, FileSettings, encode_file_number, encode_length
 from cardd.desfire.keys import DesfireKey, Ev2SessionKeys, KeyType
 from cardd.desfire.messaging import SecureMessaging

@@ -10,7 +10,7 @@ from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.authentication import AuthenticationScheme, Ev2FirstHandshake
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
-from cardd.desfire.commands import CommunicationMode
+from cardd.desfire.command import CommunicationMode
 from cardd.desfire.crc import crc32
 from cardd.desfire.files import NEVER, AccessRights, FileSettings
 from cardd.desfire.keys import DesfireKey, KeyType

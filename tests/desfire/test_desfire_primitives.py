@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardd.desfire.cipher import BlockCipher
-from cardd.desfire.commands import Command, CommunicationMode, Ins
+from cardd.desfire.command import Command, CommunicationMode, Ins
 from cardd.desfire.crc import crc32
 from cardd.desfire.keys import (
     DesfireKey,

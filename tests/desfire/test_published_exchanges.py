@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cardd.desfire.commands import Command, CommunicationMode, Ins
+from cardd.desfire.command import Command, CommunicationMode, Ins
 from cardd.desfire.messaging import SecureMessaging
 from tests.desfire.recorded_card import (
     Playback,

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from cardd.desfire.commands import Command
+from cardd.desfire.command import Command
 
 MAC_BYTES = 8
 

@@ -7,7 +7,7 @@ moves the initialisation vector, whether or not its MAC is sent.
 import hmac
 
 from cardd.desfire.cipher import pad_zero
-from cardd.desfire.commands import Command, CommunicationMode
+from cardd.desfire.command import Command, CommunicationMode
 from cardd.desfire.crc import crc32
 from cardd.desfire.keys import DesfireKey
 from cardd.desfire.messaging import MAC_BYTES

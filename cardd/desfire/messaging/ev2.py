@@ -6,7 +6,7 @@ Sources: AN12343 tables 16 and 23-26, AN12196 tables 14 and 25.
 import hmac
 
 from cardd.desfire.cipher import BlockCipher, pad_80
-from cardd.desfire.commands import Command, CommunicationMode
+from cardd.desfire.command import Command, CommunicationMode
 from cardd.desfire.crc import crc32
 from cardd.desfire.keys import Ev2SessionKeys
 from cardd.desfire.messaging import MAC_BYTES

@@ -1,6 +1,6 @@
 """No session: nothing is protected."""
 
-from cardd.desfire.commands import Command, CommunicationMode
+from cardd.desfire.command import Command, CommunicationMode
 
 
 class PlainMessaging:

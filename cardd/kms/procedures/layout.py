@@ -4,7 +4,7 @@ from cardd.badges.model import Badge, Scheme
 from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.authentication import AuthenticationScheme
 from cardd.desfire.card import DesfireCard
-from cardd.desfire.commands import CommunicationMode
+from cardd.desfire.command import CommunicationMode
 from cardd.desfire.files import NEVER, AccessRights, FileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.desfire.version import Product, Version

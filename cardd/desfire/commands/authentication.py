@@ -1,0 +1,56 @@
+"""The authentications: each opens a session."""
+
+from cardd.desfire.authentication import AuthenticationScheme, Ev2NonFirstHandshake, handshake
+from cardd.desfire.channel import Channel
+from cardd.desfire.keys import DesfireKey
+from cardd.desfire.messaging.ev2 import Ev2Messaging
+from cardd.iso7816.exchange import Exchange
+
+
+class AuthenticationCommands(Channel):
+    """Prove to each other that card and reader know a key."""
+
+    def authenticate_iso(
+        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+    ) -> Exchange[None]:
+        """AuthenticateISO with a TDEA key (DES included): EV1 messaging (AN12757, table 20)."""
+        return self.authenticate(handshake(AuthenticationScheme.ISO, key_number, key, rnd_a=rnd_a))
+
+    def authenticate_aes(
+        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+    ) -> Exchange[None]:
+        """AuthenticateAES: EV1 messaging (AN0945, table 22)."""
+        return self.authenticate(handshake(AuthenticationScheme.AES, key_number, key, rnd_a=rnd_a))
+
+    def authenticate_ev2_first(
+        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+    ) -> Exchange[None]:
+        """AuthenticateEV2First: EV2 messaging in a new transaction (AN12343, table 16)."""
+        return self.authenticate(
+            handshake(AuthenticationScheme.EV2_FIRST, key_number, key, rnd_a=rnd_a)
+        )
+
+    def authenticate_ev2_non_first(
+        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+    ) -> Exchange[None]:
+        """AuthenticateEV2NonFirst: another key in the transaction that is open (AN12196)."""
+        messaging = self.current_session().messaging
+        if not isinstance(messaging, Ev2Messaging):
+            raise RuntimeError("there is no EV2 session to continue")  # noqa: TRY004 - a state
+        return self.authenticate(Ev2NonFirstHandshake(key_number, key, messaging, rnd_a=rnd_a))
+
+    def select_and_authenticate(
+        self,
+        aid: int,
+        key_number: int,
+        key: DesfireKey,
+        scheme: AuthenticationScheme,
+        *,
+        rnd_a: bytes | None = None,
+    ) -> Exchange[None]:
+        """Select an application and authenticate to it: three commands in two steps, a tap.
+
+        The first step holds SelectApplication and the first frame of the authentication.
+        """
+        attempt = handshake(scheme, key_number, key, rnd_a=rnd_a)
+        return self.select_then_authenticate(aid, attempt)
