@@ -7,6 +7,7 @@ from enum import IntEnum
 class Ins(IntEnum):
     """Instruction codes, by their data-sheet names."""
 
+    AUTHENTICATE_LEGACY = 0x0A
     AUTHENTICATE_ISO = 0x1A
     AUTHENTICATE_AES = 0xAA
     AUTHENTICATE_EV2_FIRST = 0x71
@@ -26,13 +27,29 @@ class Ins(IntEnum):
     GET_APPLICATION_IDS = 0x6A
     SELECT_APPLICATION = 0x5A
     CREATE_STD_DATA_FILE = 0xCD
+    CREATE_BACKUP_DATA_FILE = 0xCB
+    CREATE_VALUE_FILE = 0xCC
+    CREATE_LINEAR_RECORD_FILE = 0xC1
+    CREATE_CYCLIC_RECORD_FILE = 0xC0
     DELETE_FILE = 0xDF
     GET_FILE_IDS = 0x6F
+    GET_ISO_FILE_IDS = 0x61
     GET_FILE_SETTINGS = 0xF5
+    CHANGE_FILE_SETTINGS = 0x5F
     READ_DATA = 0xBD
     WRITE_DATA = 0x3D
     READ_DATA_ISO = 0xAD
     WRITE_DATA_ISO = 0x8D
+    GET_VALUE = 0x6C
+    CREDIT = 0x0C
+    DEBIT = 0xDC
+    LIMITED_CREDIT = 0x1C
+    READ_RECORDS = 0xBB
+    WRITE_RECORD = 0x3B
+    UPDATE_RECORD = 0xDB
+    CLEAR_RECORD_FILE = 0xEB
+    COMMIT_TRANSACTION = 0xC7
+    ABORT_TRANSACTION = 0xA7
 
 
 class CommunicationMode(IntEnum):
@@ -47,7 +64,9 @@ class CommunicationMode(IntEnum):
 class Command:
     """A command before protection.
 
-    `header` is never enciphered; `data` is, in FULL mode. `checked` is what a CRC of its own
+    `header` is never enciphered; `data` is, in FULL mode. `mode` is a file's communication mode, or
+    FULL for what is always enciphered; None is every other command, which has no mode of its own:
+    sessions of EV1 and later MAC it, those of D40 leave it plain. `checked` is what a CRC of its own
     follows `data` for: the new key in ChangeKey. `answer_bytes` are the least and the most bytes
     that the answer carries, protection aside. After a command that `ends_session`, the answer
     carries no MAC.
@@ -56,7 +75,7 @@ class Command:
     ins: Ins
     header: bytes = b""
     data: bytes = field(default=b"", repr=False)
-    mode: CommunicationMode = CommunicationMode.MAC
+    mode: CommunicationMode | None = None
     answer_bytes: tuple[int, int] = (0, 0)
     checked: bytes = field(default=b"", repr=False)
     ends_session: bool = False

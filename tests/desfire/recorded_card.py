@@ -10,7 +10,7 @@ from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.command import Command, CommunicationMode, Ins
-from cardd.desfire.files import AccessRights, FileSettings, encode_file_number, encode_length
+from cardd.desfire.files import AccessRights, DataFileSettings, encode_file_number, encode_length
 from cardd.desfire.keys import DesfireKey, Ev2SessionKeys, KeyType
 from cardd.desfire.messaging import SecureMessaging
 from cardd.desfire.messaging.ev1 import Ev1Messaging
@@ -119,7 +119,7 @@ def shown(result: Any) -> Any:
     """Return a result as the vectors write it."""
     if isinstance(result, bytes):
         return result.hex().upper() or None
-    if isinstance(result, FileSettings):
+    if isinstance(result, DataFileSettings):
         rights = result.access
         return {
             "mode": result.mode.name,
@@ -137,10 +137,10 @@ def _key(value: dict[str, Any]) -> DesfireKey:
     return DesfireKey(KeyType[value["type"]], secret, value.get("version", 0))
 
 
-def _file_settings(value: dict[str, Any]) -> FileSettings | None:
+def _file_settings(value: dict[str, Any]) -> DataFileSettings | None:
     if "size_bytes" not in value:
         return None
-    return FileSettings(
+    return DataFileSettings(
         CommunicationMode[value["mode"]],
         AccessRights(value["read"], value["write"], value["read_write"], value["change"]),
         value["size_bytes"],

@@ -12,7 +12,7 @@ from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.command import CommunicationMode
 from cardd.desfire.crc import crc32
-from cardd.desfire.files import NEVER, AccessRights, FileSettings
+from cardd.desfire.files import NEVER, AccessRights, DataFileSettings, parse_file_settings
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.desfire.status import Status
 from cardd.desfire.version import Product
@@ -287,13 +287,13 @@ def test_the_badges_settings_are_coded_as_the_data_sheet_codes_them():
     application = ApplicationSettings(KeySettings(), 2)
     assert application.encode() == bytes.fromhex("09 82")
     assert ApplicationSettings.parse(bytes.fromhex("09 82")) == application
-    file = FileSettings(
+    file = DataFileSettings(
         CommunicationMode.FULL,
         AccessRights(read=1, write=0, read_write=NEVER, change=0),
         size_bytes=32,
     )
     assert file.encode() == bytes.fromhex("03 F010 200000")
-    assert FileSettings.parse(b"\x00" + file.encode()) == file
+    assert parse_file_settings(b"\x00" + file.encode()) == file
 
 
 def test_every_key_settings_byte_is_read_and_written_alike():

@@ -15,7 +15,7 @@ from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.command import CommunicationMode
 from cardd.desfire.crc import crc32
-from cardd.desfire.files import FREE, AccessRights, FileSettings
+from cardd.desfire.files import FREE, AccessRights, DataFileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import CardProtocolError, CardStatusError
 from cardd.iso7816.exchange import Exchange
@@ -126,7 +126,7 @@ SESSIONS: dict[str, dict[str, Any] | None] = {
     },
 }
 
-FILE = FileSettings(CommunicationMode.FULL, AccessRights(FREE, FREE, FREE, FREE), 32)
+FILE = DataFileSettings(CommunicationMode.FULL, AccessRights(FREE, FREE, FREE, FREE), 32)
 
 UNPROTECTED = {
     "get_version": lambda card: card.get_version(),
@@ -144,7 +144,7 @@ UNPROTECTED = {
     ),
     "get_key_version": lambda card: card.get_key_version(0),
     "get_key_settings": lambda card: card.get_key_settings(),
-    "create_std_data_file": lambda card: card.create_std_data_file(1, FILE),
+    "create_file": lambda card: card.create_file(1, FILE),
     "delete_file": lambda card: card.delete_file(1),
     "get_file_ids": lambda card: card.get_file_ids(),
     "get_file_settings": lambda card: card.get_file_settings(1),
@@ -257,7 +257,7 @@ def test_more_data_than_a_command_can_answer_is_refused():
         ("get_application_ids", "0100"),
         ("get_file_ids", "20"),
         ("get_file_ids", "0101"),
-        ("get_file_settings", "01 00 0000 200000"),
+        ("get_file_settings", "05 00 0000 200000"),
         ("get_file_settings", "00 02 0000 200000"),
         ("get_file_settings", "00 00 0000 2000"),
         ("get_key_settings", "0F C2"),

@@ -3,17 +3,41 @@
 from cardd.desfire import files
 from cardd.desfire.channel import Channel
 from cardd.desfire.command import Command, Ins
-from cardd.desfire.files import FileSettings, encode_file_number
+from cardd.desfire.files import (
+    MAX_SETTINGS_BYTES,
+    FileSettings,
+    FileType,
+    encode_file_number,
+    encode_iso_file_id,
+    parse_file_settings,
+)
 from cardd.iso7816.exchange import Exchange
+
+_CREATE = {
+    FileType.STANDARD_DATA: Ins.CREATE_STD_DATA_FILE,
+    FileType.BACKUP_DATA: Ins.CREATE_BACKUP_DATA_FILE,
+    FileType.VALUE: Ins.CREATE_VALUE_FILE,
+    FileType.LINEAR_RECORD: Ins.CREATE_LINEAR_RECORD_FILE,
+    FileType.CYCLIC_RECORD: Ins.CREATE_CYCLIC_RECORD_FILE,
+}
 
 
 class FileCommands(Channel):
     """Create, delete and list files, and tell their settings."""
 
-    def create_std_data_file(self, number: int, settings: FileSettings) -> Exchange[None]:
-        """CreateStdDataFile, without ISO identifier; it is filled with zeros."""
-        header = encode_file_number(number) + settings.encode()
-        yield from self.perform(Command(Ins.CREATE_STD_DATA_FILE, header))
+    def create_file(
+        self, number: int, settings: FileSettings, *, iso_file_id: int | None = None
+    ) -> Exchange[None]:
+        """CreateStdDataFile or the command of another type; data starts as zeros.
+
+        `iso_file_id` is for an application that was created with ISO file identifiers; a value file
+        has none.
+        """
+        iso = b"" if iso_file_id is None else encode_iso_file_id(iso_file_id)
+        if iso and settings.type is FileType.VALUE:
+            raise ValueError("a value file has no ISO file identifier")
+        header = encode_file_number(number) + iso + settings.encode()
+        yield from self.perform(Command(_CREATE[settings.type], header))
 
     def delete_file(self, number: int) -> Exchange[None]:
         """DeleteFile."""
@@ -25,7 +49,7 @@ class FileCommands(Channel):
         return files.parse_file_numbers((yield from self.perform(command)))
 
     def get_file_settings(self, number: int) -> Exchange[FileSettings]:
-        """GetFileSettings of a standard data file; CardProtocolError for a file of another type."""
+        """GetFileSettings; CardProtocolError for a file of a type that is unknown here."""
         header = encode_file_number(number)
-        command = Command(Ins.GET_FILE_SETTINGS, header, answer_bytes=(1, 64))
-        return FileSettings.parse((yield from self.perform(command)))
+        command = Command(Ins.GET_FILE_SETTINGS, header, answer_bytes=(1, MAX_SETTINGS_BYTES))
+        return parse_file_settings((yield from self.perform(command)))

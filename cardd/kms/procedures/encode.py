@@ -186,7 +186,7 @@ def _ensure_application_content(card: DesfireCard, plan: Plan, scheme: Scheme) -
         yield from card.change_key(AUTHENTICATE_KEY, keys.authenticate, old_key=keys.default)
     if BADGE_FILE not in (yield from card.get_file_ids()):
         yield Commit("file")
-        yield from card.create_std_data_file(BADGE_FILE, layout.FILE)
+        yield from card.create_file(BADGE_FILE, layout.FILE)
     yield Commit("content")
     content = layout.content(plan.badge)
     yield from card.write_data(BADGE_FILE, 0, content, layout.FILE.mode)

@@ -5,7 +5,7 @@ from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.authentication import AuthenticationScheme
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.command import CommunicationMode
-from cardd.desfire.files import NEVER, AccessRights, FileSettings
+from cardd.desfire.files import NEVER, AccessRights, DataFileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.desfire.version import Product, Version
 from cardd.errors import Code, Refused
@@ -26,7 +26,7 @@ SETTINGS = KeySettings.parse(0x09)
 APPLICATION = ApplicationSettings(SETTINGS, 2)
 PICC = ApplicationSettings(SETTINGS, 1)
 
-FILE = FileSettings(
+FILE = DataFileSettings(
     CommunicationMode.FULL,
     AccessRights(read=AUTHENTICATE_KEY, write=MASTER_KEY, read_write=NEVER, change=MASTER_KEY),
     CONTENT_BYTES,
