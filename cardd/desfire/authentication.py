@@ -19,17 +19,26 @@ from cardd.desfire.keys import (
     ev2_session_keys,
 )
 from cardd.desfire.messaging import SecureMessaging
+from cardd.desfire.messaging.d40 import D40Messaging
 from cardd.desfire.messaging.ev1 import Ev1Messaging
 from cardd.desfire.messaging.ev2 import Ev2Messaging
 from cardd.errors import CardProtocolError
 
 _CAPABILITY_BYTES = 6
 _IV = bytes(16)
+_KEY_TYPES = {
+    Ins.AUTHENTICATE_LEGACY: {KeyType.TDEA2},
+    Ins.AUTHENTICATE_ISO: {KeyType.TDEA2, KeyType.TDEA3},
+    Ins.AUTHENTICATE_AES: {KeyType.AES},
+    Ins.AUTHENTICATE_EV2_FIRST: {KeyType.AES},
+    Ins.AUTHENTICATE_EV2_NON_FIRST: {KeyType.AES},
+}
 
 
 class AuthenticationScheme(Enum):
     """The authentication commands that open a session by themselves."""
 
+    LEGACY = Ins.AUTHENTICATE_LEGACY
     ISO = Ins.AUTHENTICATE_ISO
     AES = Ins.AUTHENTICATE_AES
     EV2_FIRST = Ins.AUTHENTICATE_EV2_FIRST
@@ -56,6 +65,40 @@ class Handshake(Protocol):
         Raises CardProtocolError where the proof is malformed or does not hold RndA rotated: what
         answered does not know the key.
         """
+
+
+class LegacyHandshake:
+    """Authenticate of the first DESFire, with a DES or a two-key TDEA key.
+
+    The card only encrypts, so the reader decrypts what it sends; each pass starts from a zero
+    vector. Source: AN12757 table 30.
+    """
+
+    ins = Ins.AUTHENTICATE_LEGACY
+
+    def __init__(self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None) -> None:
+        self.key_number = key_number
+        self._number = encode_key_number(key_number)
+        self._key = key
+        self._cipher = _cipher(self.ins, key)
+        self._rnd_a = _challenge(key.type, rnd_a)
+        self._rnd_b = b""
+
+    def first(self) -> bytes:
+        """Return the key number."""
+        return self._number
+
+    def respond(self, challenge: bytes) -> bytes:
+        """Decrypt RndB; send the answer by decryption."""
+        _check_length(challenge, len(self._rnd_a), "challenge")
+        self._rnd_b = self._cipher.decrypt(challenge, iv=_IV[:8])
+        return self._cipher.send_by_decryption(self._rnd_a + _rotated(self._rnd_b))
+
+    def finish(self, proof: bytes) -> D40Messaging:
+        """Check RndA rotated and open D40 messaging."""
+        _check_length(proof, len(self._rnd_a), "proof")
+        _check_proof(self._cipher.decrypt(proof, iv=_IV[:8]), self._rnd_a)
+        return D40Messaging(ev1_session_key(self._key, self._rnd_a, self._rnd_b))
 
 
 class Ev1Handshake:
@@ -191,11 +234,13 @@ def handshake(
     """Return a new handshake. ValueError where the scheme does not go with the key's type."""
     if scheme is AuthenticationScheme.EV2_FIRST:
         return Ev2FirstHandshake(key_number, key, rnd_a=rnd_a)
+    if scheme is AuthenticationScheme.LEGACY:
+        return LegacyHandshake(key_number, key, rnd_a=rnd_a)
     return Ev1Handshake(scheme.value, key_number, key, rnd_a=rnd_a)
 
 
 def _cipher(ins: Ins, key: DesfireKey) -> BlockCipher:
-    if (key.type is KeyType.AES) is (ins is Ins.AUTHENTICATE_ISO):
+    if key.type not in _KEY_TYPES[ins]:
         raise ValueError(f"{ins.name} does not take a {key.type.name} key")
     return key.cipher()
 

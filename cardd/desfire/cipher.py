@@ -43,6 +43,19 @@ class BlockCipher:
         decryptor = Cipher(self._algorithm, modes.CBC(iv)).decryptor()
         return decryptor.update(ciphertext) + decryptor.finalize()
 
+    def send_by_decryption(self, plaintext: bytes) -> bytes:
+        """Return whole blocks as D40 sends them, where the card only ever encrypts.
+
+        C_i = D(P_i xor C_(i-1)), from a zero vector: the card recovers P_i by encryption (AN12757,
+        tables 30 and 34).
+        """
+        size, previous, sent = self.block_bytes, bytes(self.block_bytes), b""
+        for at in range(0, len(plaintext), size):
+            block = xor(plaintext[at : at + size], previous)
+            previous = self.decrypt(block, iv=bytes(size))
+            sent += previous
+        return sent
+
     def mac(self, message: bytes, *, iv: bytes | None = None) -> bytes:
         """Return the CMAC of a message, one block long (NIST SP 800-38B, 6.2).
 

@@ -66,10 +66,11 @@ class Command:
 
     `header` is never enciphered; `data` is, in FULL mode. `mode` is a file's communication mode, or
     FULL for what is always enciphered; None is every other command, which has no mode of its own:
-    sessions of EV1 and later MAC it, those of D40 leave it plain. `checked` is what a CRC of its own
-    follows `data` for: the new key in ChangeKey. `answer_bytes` are the least and the most bytes
-    that the answer carries, protection aside. After a command that `ends_session`, the answer
-    carries no MAC.
+    sessions of EV1 and later MAC it, those of D40 leave it plain.
+
+    `checked` is what a CRC of its own follows `data` for: the new key in ChangeKey. `answer_bytes`
+    are the least and the most bytes that the answer carries, protection aside. After a command that
+    `ends_session`, the answer carries no MAC.
     """
 
     ins: Ins

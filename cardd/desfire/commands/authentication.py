@@ -10,6 +10,18 @@ from cardd.iso7816.exchange import Exchange
 class AuthenticationCommands(Channel):
     """Prove to each other that card and reader know a key."""
 
+    def authenticate_legacy(
+        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+    ) -> Exchange[None]:
+        """Authenticate as the first DESFire does (0Ah), with a DES or 2TDEA key: D40 messaging.
+
+        Its MACs have 4 bytes and its exchanges no freshness (AN12757, table 30): for cards that
+        know nothing better.
+        """
+        return self.authenticate(
+            handshake(AuthenticationScheme.LEGACY, key_number, key, rnd_a=rnd_a)
+        )
+
     def authenticate_iso(
         self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
     ) -> Exchange[None]:

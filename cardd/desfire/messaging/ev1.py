@@ -28,12 +28,15 @@ class Ev1Messaging:
         self._iv = iv or bytes(self._cipher.block_bytes)
 
     def protect(self, command: Command) -> bytes:
-        """Encipher the data in FULL mode, else MAC the command; only data is sent with its MAC."""
+        """Encipher the data in FULL mode, else MAC the command; only data is sent with its MAC.
+
+        A PLAIN command sends none, but moves the vector all the same.
+        """
         if command.data and command.mode is CommunicationMode.FULL:
             return command.header + self._encipher(command)
         body = command.header + command.data
         mac = self._mac(bytes((command.ins,)) + body)
-        return body + mac if command.data and command.mode is CommunicationMode.MAC else body
+        return body if command.mode is CommunicationMode.PLAIN or not command.data else body + mac
 
     def unprotect(self, command: Command, answer: bytes) -> bytes:
         """Decipher an answer with data in FULL mode, else check its MAC."""
