@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from simulators.desfire.authentication import Session
 from simulators.desfire.chip import PICC_AID, Application, Chip
 from simulators.desfire.keys import Key
-from simulators.desfire.messaging import Ev1Session, Ev2Session, Messaging, Unprotected
+from simulators.desfire.messaging import Messaging, Unprotected
 from simulators.desfire.status import Refusal, Status
 
 Random = Callable[[int], bytes]
@@ -24,7 +25,7 @@ class Activation:
     chip: Chip
     rng: Random
     selected: bytes = PICC_AID
-    session: Ev1Session | Ev2Session | None = None
+    session: Session | None = None
     _unprotected: Unprotected = field(default_factory=Unprotected)
 
     @property

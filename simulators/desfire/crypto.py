@@ -1,4 +1,4 @@
-"""The ciphers of a DESFire chip: CBC, CMAC with a running IV, CRC32, padding."""
+"""The ciphers of a DESFire chip: CBC, CMAC with a running IV, the two CRCs, padding."""
 
 import zlib
 from dataclasses import dataclass
@@ -104,6 +104,16 @@ def _double(block: bytes) -> bytes:
 def crc32(data: bytes) -> bytes:
     """Return the DESFire CRC32: the usual one without its final inversion, little-endian."""
     return (zlib.crc32(data) ^ 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def crc16(data: bytes) -> bytes:
+    """Return CRC_A of ISO 14443-3, least significant byte first."""
+    value = 0x6363
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x8408 if value & 1 else 0)
+    return value.to_bytes(2, "little")
 
 
 def pad_00(data: bytes, block: int) -> bytes:

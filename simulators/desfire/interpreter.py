@@ -8,6 +8,7 @@ from simulators.desfire.authentication import (
     Ev1Handshake,
     Ev2Handshake,
     Handshake,
+    LegacyHandshake,
     require_type,
 )
 from simulators.desfire.chip import Product
@@ -15,6 +16,7 @@ from simulators.desfire.commands import applications, files, keys, picc
 from simulators.desfire.commands.table import Command, Table
 from simulators.desfire.crypto import KeyType
 from simulators.desfire.framing import CONTINUE, FRAME_BYTES, LONG_FRAME_BYTES, cut
+from simulators.desfire.keys import Key
 from simulators.desfire.messaging import Ev2Session, Protection
 from simulators.desfire.status import Refusal, Status
 
@@ -26,6 +28,9 @@ COMMANDS: Table = {
 }
 
 PCD_CAPABILITY_BYTES = 6
+
+# What ends a D40 session too.
+BROKEN = frozenset({Status.INTEGRITY})
 
 Answer = tuple[bytes, Status]
 
@@ -49,15 +54,21 @@ class Interpreter:
         self._pending: Handshake | _Gathering | list[bytes] | None = None
 
     def run(self, ins: int, data: bytes) -> Answer:
-        """Answer one frame. An error status ends the session and whatever was under way."""
+        """Answer one frame. An error status ends whatever was under way.
+
+        It ends the session too, unless that is a D40 session and the error not about its
+        cryptography.
+        """
         try:
             return self._continue(data) if ins == CONTINUE else self._start(ins, data)
         except Refusal as refusal:
-            self.forget()
+            self._pending = None
+            if refusal.status in BROKEN or not self.activation.messaging.survives_errors:
+                self.activation.session = None
             return b"", refusal.status
 
     def forget(self) -> None:
-        """End the session and whatever is under way, as every error does."""
+        """End the session and whatever is under way."""
         self._pending = None
         self.activation.session = None
 
@@ -127,12 +138,23 @@ class Interpreter:
         return FRAME_BYTES[self.activation.chip.product]
 
 
+def _begin_legacy(activation: Activation, data: bytes) -> LegacyHandshake:
+    key = _key_to_authenticate(activation, data)
+    require_type(key, KeyType.DES)
+    return LegacyHandshake(data[0], key, activation.rng(key.type.nonce_bytes))
+
+
+def _key_to_authenticate(activation: Activation, data: bytes) -> Key:
+    """End the session, whatever comes of the new one, and return the key that is asked for."""
+    activation.session = None
+    if len(data) != 1:
+        raise Refusal(Status.LENGTH)
+    return activation.key(data[0])
+
+
 def _begin_ev1(*types: KeyType) -> Callable[[Activation, bytes], Ev1Handshake]:
     def begin(activation: Activation, data: bytes) -> Ev1Handshake:
-        activation.session = None
-        if len(data) != 1:
-            raise Refusal(Status.LENGTH)
-        key = activation.key(data[0])
+        key = _key_to_authenticate(activation, data)
         require_type(key, *types)
         return Ev1Handshake(data[0], key, activation.rng(key.type.nonce_bytes))
 
@@ -153,12 +175,10 @@ def _begin_ev2_first(activation: Activation, data: bytes) -> Ev2Handshake:
 
 def _begin_ev2_non_first(activation: Activation, data: bytes) -> Ev2Handshake:
     _require_ev2(activation)
-    session, activation.session = activation.session, None
-    if len(data) != 1:
-        raise Refusal(Status.LENGTH)
+    session = activation.session
+    key = _key_to_authenticate(activation, data)
     if not isinstance(session, Ev2Session):
         raise Refusal(Status.AUTHENTICATION)
-    key = activation.key(data[0])
     require_type(key, KeyType.AES)
     return Ev2Handshake(data[0], key, activation.rng(16), session.ti, session.counter, None)
 
@@ -168,7 +188,8 @@ def _require_ev2(activation: Activation) -> None:
         raise Refusal(Status.ILLEGAL_COMMAND)
 
 
-_AUTHENTICATIONS: dict[int, Callable[[Activation, bytes], Ev1Handshake | Ev2Handshake]] = {
+_AUTHENTICATIONS: dict[int, Callable[[Activation, bytes], Handshake]] = {
+    0x0A: _begin_legacy,
     0x1A: _begin_ev1(KeyType.DES, KeyType.TRIPLE_DES),
     0x71: _begin_ev2_first,
     0x77: _begin_ev2_non_first,

@@ -30,17 +30,20 @@ class Protection:
     """How one command is protected.
 
     `header` counts the parameter bytes that are never enciphered, `length` the bytes that follow
-    when they are known beforehand, `trailer` the bytes that come after the command's CRC (only
-    ChangeKey has them). `carries_data` is true where EV1 puts a MAC on the request.
-    `unknown_length` says that the reader does not know how long the answer is.
+    when they are known beforehand. `key_checksum` says that the checksum of a new key comes after
+    the command's own (only ChangeKey has it). `carries_data` is true where the request takes data
+    to a file, `returns_data` where the answer brings data from one: EV1 puts a MAC on the former,
+    and D40 protects nothing else. `unknown_length` says that the reader does not know how long the
+    answer is.
     """
 
     request: Mode = Mode.MAC
     response: Mode = Mode.MAC
     header: int = 0
     length: int | None = None
-    trailer: int = 0
+    key_checksum: bool = False
     carries_data: bool = False
+    returns_data: bool = False
     unknown_length: bool = False
 
 
@@ -51,8 +54,15 @@ class Messaging(Protocol):
     def key_number(self) -> int | None:
         """The key that the session was opened with, None without a session."""
 
+    @property
+    def survives_errors(self) -> bool:
+        """Whether the session goes on after an error that is not about its cryptography."""
+
     def request_bytes(self, protection: Protection) -> int | None:
         """Return the length of the protected parameters; None where only the command knows it."""
+
+    def checksum(self, key: bytes) -> bytes:
+        """Return the checksum that ChangeKey carries of a new key."""
 
     def open(self, ins: int, parameters: bytes, protection: Protection) -> bytes:
         """Return the bare parameters; raise Refusal when they are not authentic."""
@@ -65,6 +75,11 @@ class Unprotected:
     """No session: everything in clear."""
 
     key_number: int | None = None
+    survives_errors = True
+
+    def checksum(self, key: bytes) -> bytes:
+        """Return the CRC32, though no key changes without a session."""
+        return crc32(key)
 
     def request_bytes(self, protection: Protection) -> int | None:
         """Return header and data."""
@@ -82,10 +97,16 @@ class Unprotected:
 class Ev1Session:
     """EV1 messaging: one IV runs through every CMAC and every cryptogram of the session."""
 
+    survives_errors = False
+
     def __init__(self, key_number: int, cipher: Cipher) -> None:
         self.key_number: int | None = key_number
         self._cipher = cipher
         self._iv = cipher.zero_iv
+
+    def checksum(self, key: bytes) -> bytes:
+        """Return the CRC32."""
+        return crc32(key)
 
     def request_bytes(self, protection: Protection) -> int | None:
         """Return header, data and MAC, or header and cryptogram."""
@@ -93,7 +114,7 @@ class Ev1Session:
             return None
         length = protection.length
         if protection.request is Mode.FULL:
-            plain = length + CRC_BYTES + protection.trailer
+            plain = length + CRC_BYTES * (1 + protection.key_checksum)
             return protection.header + len(pad_00(bytes(plain), self._cipher.block_bytes))
         return protection.header + length + (MAC_BYTES if _has_request_mac(protection) else 0)
 
@@ -115,11 +136,11 @@ class Ev1Session:
         self._iv = cryptogram[-self._cipher.block_bytes :]
         length = protection.length or 0
         data, rest = plain[:length], plain[length:]
-        end = CRC_BYTES + protection.trailer
-        crc, trailer, padding = rest[:CRC_BYTES], rest[CRC_BYTES:end], rest[end:]
+        end = CRC_BYTES * (1 + protection.key_checksum)
+        crc, key_checksum, padding = rest[:CRC_BYTES], rest[CRC_BYTES:end], rest[end:]
         if crc != crc32(bytes((ins,)) + header + data) or any(padding):
             raise Refusal(Status.INTEGRITY)
-        return header + data + trailer
+        return header + data + key_checksum
 
     def seal(self, answer: bytes, protection: Protection) -> bytes:
         """Append the CMAC, or encipher the answer with its CRC."""
@@ -145,6 +166,8 @@ def _has_request_mac(protection: Protection) -> bool:
 class Ev2Session:
     """EV2 messaging: a transaction identifier, a command counter, and two keys."""
 
+    survives_errors = False
+
     def __init__(
         self, key_number: int, ciphers: tuple[Cipher, Cipher], ti: bytes, counter: int = 0
     ) -> None:
@@ -153,11 +176,15 @@ class Ev2Session:
         self.ti = ti
         self.counter = counter
 
+    def checksum(self, key: bytes) -> bytes:
+        """Return the CRC32."""
+        return crc32(key)
+
     def request_bytes(self, protection: Protection) -> int | None:
         """Return header, data or cryptogram, and MAC."""
         if protection.length is None:
             return None
-        length = protection.length + protection.trailer
+        length = protection.length + CRC_BYTES * protection.key_checksum
         if protection.request is Mode.PLAIN:
             return protection.header + length
         if protection.request is Mode.FULL:
@@ -179,7 +206,7 @@ class Ev2Session:
         if protection.request is not Mode.FULL or not cryptogram:
             return body
         plain = self._encipher.decrypt(cryptogram, self._iv(b"\xa5\x5a"))
-        data = plain[: (protection.length or 0) + protection.trailer]
+        data = plain[: (protection.length or 0) + CRC_BYTES * protection.key_checksum]
         if plain != pad_80(data, self._encipher.block_bytes):
             raise Refusal(Status.INTEGRITY)
         return header + data

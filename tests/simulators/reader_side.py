@@ -10,6 +10,7 @@ from simulators.desfire.crypto import (
     Cipher,
     KeyType,
     cmac,
+    crc16,
     crc32,
     pad_00,
     pad_80,
@@ -61,6 +62,54 @@ def make_application(card: VirtualDesfire, *, keys: int = 3, settings: int = 0x0
     """Create the AES application APP without a session, and select it."""
     exchange(card, b"\xca" + APP + bytes((settings, 0x80 | keys)))
     exchange(card, b"\x5a" + APP)
+
+
+@dataclass
+class D40Reader:
+    """A D40 session, reader's side: it deciphers whatever it sends."""
+
+    card: VirtualDesfire
+    cipher: Cipher
+
+    @classmethod
+    def authenticate(
+        cls, card: VirtualDesfire, number: int = 0, key: Key | None = None
+    ) -> "D40Reader":
+        key = key or Key(KeyType.DES, ZEROS)
+        challenge = native(card, bytes((0x0A, number)))
+        if challenge[0] != 0xAF:
+            raise Rejected(challenge[0])
+        rnd_b, rnd_a = key.cipher.decrypt(challenge[1:], bytes(8)), RND_A[:8]
+        answer = exchange(card, b"\xaf" + _sent(key.cipher, rnd_a + rotate_left(rnd_b)))
+        assert key.cipher.decrypt(answer, bytes(8)) == rotate_left(rnd_a)
+        return cls(card, ev1_session_cipher(key, rnd_a, rnd_b))
+
+    def mac(self, data: bytes) -> bytes:
+        return self.cipher.encrypt(pad_00(data, 8), bytes(8))[-8:-4]
+
+    def send_full(self, frame: bytes, data: bytes, trailer: bytes = b"") -> bytes:
+        """Send a command whose data is enciphered after the bytes of `frame`."""
+        plain = pad_00(data + crc16(data) + trailer, 8)
+        return exchange(self.card, frame + _sent(self.cipher, plain))
+
+    def read_full(self, frame: bytes, length: int) -> bytes:
+        """Send a command whose answer is enciphered."""
+        plain = self.cipher.decrypt(exchange(self.card, frame), bytes(8))
+        assert plain[length : length + 2] == crc16(plain[:length])
+        return plain[:length]
+
+    def change_key(self, number: int, new: bytes, old: bytes | None = None) -> None:
+        """Change a DES key; `old` is given when it is not the session's own."""
+        trailer = b"" if old is None else crc16(new)
+        self.send_full(bytes((0xC4, number)), new if old is None else xor(new, old), trailer)
+
+
+def _sent(cipher: Cipher, plain: bytes) -> bytes:
+    sent, before = b"", bytes(8)
+    for start in range(0, len(plain), 8):
+        before = cipher.decrypt(xor(plain[start : start + 8], before), bytes(8))
+        sent += before
+    return sent
 
 
 @dataclass

@@ -219,7 +219,7 @@ def test_a_broken_off_write_changes_nothing(card: VirtualDesfire) -> None:
         ("FC", 0x9D),
         ("C4 03", 0xAE),
         ("54 09", 0xAE),
-        ("0A 00", 0x1C),
+        ("0A 00", 0xAE),
         ("AF", 0x1C),
     ],
 )

@@ -82,7 +82,14 @@ def _read_plan(activation: Activation, parameters: bytes) -> Protection:
     if offset + max(length, 1) > len(file.content):
         raise Refusal(Status.BOUNDARY)
     request = Mode.PLAIN if mode is Mode.PLAIN else Mode.MAC
-    return Protection(request, mode, header=HEADER_BYTES, length=0, unknown_length=not length)
+    return Protection(
+        request,
+        mode,
+        header=HEADER_BYTES,
+        length=0,
+        returns_data=True,
+        unknown_length=not length,
+    )
 
 
 def write(activation: Activation, parameters: bytes) -> bytes:

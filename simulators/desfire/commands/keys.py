@@ -11,9 +11,9 @@ from simulators.desfire.activation import (
 from simulators.desfire.chip import Chip
 from simulators.desfire.commands.picc import require_empty
 from simulators.desfire.commands.table import Command, Table
-from simulators.desfire.crypto import KeyType, crc32, xor
+from simulators.desfire.crypto import KeyType, xor
 from simulators.desfire.keys import Key
-from simulators.desfire.messaging import CRC_BYTES, Mode, Protection
+from simulators.desfire.messaging import Mode, Protection
 from simulators.desfire.status import Refusal, Status
 
 CHANGE_WITH_SAME_KEY = 0x0E
@@ -62,7 +62,8 @@ def change_key(activation: Activation, parameters: bytes) -> bytes:
     version = rest[0] if key_type is KeyType.AES else 0
     if not own:
         field = xor(field, activation.key(number).value)
-        if crc32(field) != rest[-CRC_BYTES:]:
+        checksum = activation.messaging.checksum(field)
+        if checksum != rest[-len(checksum) :]:
             raise Refusal(Status.INTEGRITY)
     activation.chip = _with_key(activation, number, Key(key_type, field, version))
     if own:
@@ -98,7 +99,7 @@ def _change_key_plan(activation: Activation, parameters: bytes) -> Protection:
     _require_change_right(activation, number)
     own = number == activation.authenticated
     length = key_type.key_bytes + (1 if key_type is KeyType.AES else 0)
-    return Protection(Mode.FULL, Mode.MAC, header=1, length=length, trailer=0 if own else CRC_BYTES)
+    return Protection(Mode.FULL, Mode.MAC, header=1, length=length, key_checksum=not own)
 
 
 def _require_change_right(activation: Activation, number: int) -> None:
