@@ -26,6 +26,7 @@ setup-dev:
 	@scripts/system-packages tests
 	@scripts/setup dev
 	@scripts/node-modules
+	@scripts/libnfc-pcsc
 
 demo: setup ## show the main job end to end on virtual readers and badges (DEMO=light: no root)
 	@echo "make demo: from two blank badges to a signed, verified, revoked one" >&2
@@ -37,7 +38,7 @@ play: setup ## the same world stays up: tap, pull, cut and revoke by single keys
 
 test: setup-dev ## install what is missing and run every test
 	@echo "make test: every test" >&2
-	@$(PYTHON) -m pytest -n 2 --dist loadfile
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --desfire-coverage=95
 
 check: setup-dev ## formatting, linters, types, layers, and that nothing names this machine
 	@echo "make check: ruff, mypy, import-linter, addresses" >&2
@@ -57,5 +58,5 @@ lock: ## compile the lock files anew from pyproject.toml (needs uv)
 
 clean: ## remove .venv, caches and results
 	@echo "make clean: .venv, caches, results" >&2
-	@rm -rf .venv dist bench/results tests/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv dist bench/results tests/peers/node/node_modules tests/peers/libnfc .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
