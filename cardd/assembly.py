@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,7 @@ from cardd.kms.masters import keystore
 from cardd.kms.masters.slots import CredentialFile, Passphrase, Slot
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.notices import Notices
-from cardd.kms.ports import Client, KeyService, Right
+from cardd.kms.ports import Client, KeyService, Purpose, Right
 from cardd.kms.service import Kms
 from cardd.kms.signer import EcdsaSigner
 from cardd.secret import Secret
@@ -87,6 +87,20 @@ def public_keys(config: Config) -> dict[str, Any]:
     Raises StartError (`keystore_*`).
     """
     return _signer(keystore.open_keystore(_keystore_path(config), _slot(config))).jwks()
+
+
+def add_generation(config: Config, purposes: Sequence[Purpose]) -> int:
+    """Give purposes a new master each, current from the key service's next start; return which.
+
+    Raises StartError (`keystore_*`), Refused (`conflict`) where the keystore has no room.
+    """
+    return keystore.add_generation(_keystore_path(config), _slot(config), purposes)
+
+
+def generations(config: Config) -> dict[Purpose, tuple[int, tuple[int, ...]]]:
+    """Return each purpose's current generation, and all that it has. Errors as `public_keys`."""
+    masters = keystore.open_keystore(_keystore_path(config), _slot(config))
+    return {each: (masters.current(each), masters.generations(each)) for each in Purpose}
 
 
 def _signer(masters: SoftMasters) -> EcdsaSigner:

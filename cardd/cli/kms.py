@@ -1,4 +1,4 @@
-"""`cardd-kms`: create a key service, publish its keys, verify its audit."""
+"""`cardd-kms`: create a key service, publish its keys, renew its masters, verify its audit."""
 
 import argparse
 import getpass
@@ -15,6 +15,7 @@ from cardd.config import Config, load
 from cardd.errors import StartCode, StartError
 from cardd.kms import audit
 from cardd.kms.masters.slots import Passphrase
+from cardd.kms.ports import BADGE_PURPOSES, Purpose
 from cardd.secret import Secret
 
 CREDENTIAL_BYTES = 32
@@ -30,6 +31,13 @@ def arguments() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     _verb(verbs, "init", initialise, "create the keystore and the registry that a file names")
     _verb(verbs, "jwks", jwks, "print the public keys that verify assertions (RFC 7517)")
+    generations = verbs.add_parser("generation", help="look at the masters' generations, add one")
+    of_generation = generations.add_subparsers(required=True, metavar="COMMAND")
+    _verb(of_generation, "list", generation_list, "print which generations there are")
+    adding = of_generation.add_parser("add", help="make a generation, and use it from now on")
+    of_adding = adding.add_subparsers(required=True, metavar="MASTERS")
+    _verb(of_adding, "badge", generation_add_badge, "the masters of encoded badges' keys")
+    _verb(of_adding, "transport", generation_add_transport, "the master of prepared blanks' keys")
     audits = verbs.add_parser("audit", help="look at the audit file")
     of_audit = audits.add_subparsers(required=True, metavar="COMMAND")
     _verb(of_audit, "verify", audit_verify, "verify the chain of hashes from the first line")
@@ -70,6 +78,27 @@ def initialise(config: Config) -> None:
 def jwks(config: Config) -> None:
     """Print the public keys as JSON."""
     _say(json.dumps(assembly.public_keys(config), indent=2))
+
+
+def generation_list(config: Config) -> None:
+    """Print each purpose's generations, and which of them is current."""
+    for purpose, (current, every) in assembly.generations(config).items():
+        _say(f"{purpose:<13} current {current:<3} of {', '.join(map(str, every))}")
+
+
+def generation_add_badge(config: Config) -> None:
+    """Make new masters for the keys of badges: new badges get theirs, others by a re-key."""
+    _say_added(assembly.add_generation(config, BADGE_PURPOSES))
+    _say("badges keep their keys until `cardctl badge rekey` brings each to it")
+
+
+def generation_add_transport(config: Config) -> None:
+    """Make a new master for the keys of prepared blanks: those of before keep theirs."""
+    _say_added(assembly.add_generation(config, (Purpose.TRANSPORT,)))
+
+
+def _say_added(generation: int) -> None:
+    _say(f"generation {generation} is current when the key service starts again")
 
 
 def audit_verify(config: Config) -> None:

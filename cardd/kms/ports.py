@@ -120,6 +120,10 @@ class Purpose(StrEnum):
     REGISTRY = "registry"
 
 
+BADGE_PURPOSES = (Purpose.PICC, Purpose.APP_MASTER, Purpose.AUTHENTICATE)
+"""Those of an encoded badge's three keys, which rotate together: one generation names them."""
+
+
 class Masters(Protocol):
     """The master keys, wherever they live. AES-128; generations are 1 to 255. Thread-safe.
 
@@ -128,6 +132,9 @@ class Masters(Protocol):
 
     def current(self, purpose: Purpose) -> int:
         """Return the generation that new badges get."""
+
+    def generations(self, purpose: Purpose) -> tuple[int, ...]:
+        """Return the generations that can be used, oldest first."""
 
     def mac(self, purpose: Purpose, generation: int, message: bytes) -> bytes:
         """Return the 16-byte AES-CMAC (NIST SP 800-38B) of a message under a master."""

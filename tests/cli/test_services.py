@@ -213,3 +213,22 @@ def test_the_services_run_without_click_and_rich(configuration: Path) -> None:
         "import cardd.cli.cardd, cardd.daemon\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True)
+
+
+def test_a_generation_is_added_for_badges_or_for_blanks(configuration: Path) -> None:
+    def kms(*arguments: str) -> str:
+        ran = run("cardd-kms", *arguments, "--config", configuration)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    kms("init")
+    assert kms("generation", "add", "badge").startswith("generation 2 is current when")
+    assert kms("generation", "add", "badge").startswith("generation 3 is current when")
+    assert kms("generation", "add", "transport").startswith("generation 2 is current when")
+    assert [line.split() for line in kms("generation", "list").splitlines()] == [
+        ["picc", "current", "3", "of", "1,", "2,", "3"],
+        ["app-master", "current", "3", "of", "1,", "2,", "3"],
+        ["authenticate", "current", "3", "of", "1,", "2,", "3"],
+        ["transport", "current", "2", "of", "1,", "2"],
+        ["registry", "current", "1", "of", "1"],
+    ]

@@ -16,11 +16,17 @@ from hypothesis import strategies as st
 
 from cardd.errors import Code, Refused, StartCode, StartError
 from cardd.kms.masters import envelope as form
-from cardd.kms.masters.keystore import add_slot, create, drop_slot, open_keystore
+from cardd.kms.masters.keystore import (
+    add_generation,
+    add_slot,
+    create,
+    drop_slot,
+    open_keystore,
+)
 from cardd.kms.masters.slots import Argon2idCost, CredentialFile, Passphrase, unlock
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.masters.wrapping import unwrap
-from cardd.kms.ports import Purpose
+from cardd.kms.ports import BADGE_PURPOSES, Purpose
 from cardd.secret import Secret
 
 pytestmark = pytest.mark.unit
@@ -420,3 +426,34 @@ def test_a_process_killed_while_it_replaces_the_file_leaves_one_that_opens(
     process.kill()
     process.communicate(timeout=10)
     assert open_keystore(keystore, slot).counter >= 2 * changes
+
+
+def test_a_new_generation_is_current_and_the_one_before_it_stays(
+    keystore: Path, slot: CredentialFile
+) -> None:
+    before = open_keystore(keystore, slot)
+    assert add_generation(keystore, slot, BADGE_PURPOSES) == 2
+    assert add_generation(keystore, slot, BADGE_PURPOSES) == 3
+    after = open_keystore(keystore, slot)
+    assert after.counter == 3
+    for purpose in BADGE_PURPOSES:
+        assert (after.current(purpose), after.generations(purpose)) == (3, (1, 2, 3))
+        assert after.mac(purpose, 1, b"m") == before.mac(purpose, 1, b"m")
+        assert len({after.mac(purpose, each, b"m") for each in (1, 2, 3)}) == 3
+    for purpose in (Purpose.TRANSPORT, Purpose.REGISTRY):
+        assert (after.current(purpose), after.generations(purpose)) == (1, (1,))
+    assert after.open(before.seal(b"x", b"row"), b"row") == Secret(b"x")
+    states = [key["state"] for key in json.loads(keystore.read_bytes())["keys"]]
+    assert states.count("previous") == 2 * len(BADGE_PURPOSES)
+
+
+def test_a_keystore_that_is_full_takes_no_generation_and_stays_as_it_was(
+    keystore: Path, slot: CredentialFile
+) -> None:
+    room = (form.MAXIMUM_KEYS - len(Purpose) - 2) // len(BADGE_PURPOSES)
+    for _ in range(room):
+        add_generation(keystore, slot, BADGE_PURPOSES)
+    with pytest.raises(Refused) as caught:
+        add_generation(keystore, slot, BADGE_PURPOSES)
+    assert caught.value.code is Code.CONFLICT
+    assert open_keystore(keystore, slot).counter == 1 + room

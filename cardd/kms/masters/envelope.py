@@ -24,6 +24,8 @@ from cardd.secret import Secret
 
 MAXIMUM_BYTES = 65_536
 MAXIMUM_SLOTS = 8
+MAXIMUM_KEYS = 64
+MAXIMUM_GENERATION = 255  # it is the version of a badge's key, one byte
 SEAL = "seal"
 ASSERTION = "assertion"
 _AUTHENTICATION_CONTEXT = b"cardd keystore authentication v1"
@@ -43,7 +45,7 @@ class WrappedKey(Wrapped, frozen=True, kw_only=True):
 
     id: _Id
     purpose: KeyUse
-    generation: Annotated[int, Meta(ge=1, le=255)]
+    generation: Annotated[int, Meta(ge=1, le=MAXIMUM_GENERATION)]
     state: State
 
 
@@ -55,7 +57,7 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     id: _Id
     counter: Annotated[int, Meta(ge=1, le=2**53)]
     slots: Annotated[tuple[StoredSlot, ...], Meta(min_length=1, max_length=MAXIMUM_SLOTS)]
-    keys: Annotated[tuple[WrappedKey, ...], Meta(max_length=64)]
+    keys: Annotated[tuple[WrappedKey, ...], Meta(max_length=MAXIMUM_KEYS)]
     authentication: _Digest = b""
     checksum: _Digest = b""
 
@@ -68,10 +70,17 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
-def new_key(envelope_id: str, kek: Secret, purpose: KeyUse, key: Secret) -> WrappedKey:
-    """Wrap the first generation of a key."""
-    description = WrappedKey(id=new_id(), purpose=purpose, generation=1, state="current")
+def new_key(
+    envelope_id: str, kek: Secret, purpose: KeyUse, key: Secret, generation: int = 1
+) -> WrappedKey:
+    """Wrap a key that is to be the current one of its purpose."""
+    description = WrappedKey(id=new_id(), purpose=purpose, generation=generation, state="current")
     return wrap(description, kek, key, envelope_id)
+
+
+def succeeded_key(envelope_id: str, kek: Secret, entry: WrappedKey, key: Secret) -> WrappedKey:
+    """Wrap a key again, as one that another has succeeded."""
+    return wrap(msgspec.structs.replace(entry, state="previous"), kek, key, envelope_id)
 
 
 def encode(envelope: Envelope, kek: Secret) -> bytes:

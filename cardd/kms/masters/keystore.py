@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,28 +106,66 @@ def drop_slot(path: Path, slot: Slot) -> None:
             )
 
 
+def add_generation(path: Path, slot: Slot, purposes: Sequence[Purpose]) -> int:
+    """Give purposes a new random master each, of one generation, the current one from now on.
+
+    Returns that generation. The masters before it stay, for the badges that have their keys from
+    them. Raises Refused (`conflict`) where the keystore has room for no more, and as
+    `open_keystore`.
+    """
+    with _rewriting(path, slot) as change:
+        mine = [entry for entry in change.keys if entry.purpose in purposes]
+        generation = 1 + max(entry.generation for entry in mine)
+        room = len(change.keys) + len(purposes) <= form.MAXIMUM_KEYS
+        if generation > form.MAXIMUM_GENERATION or not room:
+            raise Refused(
+                Code.CONFLICT,
+                f"the keystore holds {len(change.keys)} keys and has no room for generation "
+                f"{generation}; it holds {form.MAXIMUM_KEYS} keys at most, of generations up to "
+                f"{form.MAXIMUM_GENERATION}",
+            )
+        change.succeed(purposes, generation)
+    return generation
+
+
 @dataclass(slots=True)
 class _Change:
-    """A keystore that was opened to be changed; `slots` are those it will have."""
+    """A keystore that was opened to be changed; `slots` and `keys` are those it will have."""
 
     envelope: form.Envelope
     kek: Secret
     opened: StoredSlot
-    slots: tuple[StoredSlot, ...] = ()
+    slots: tuple[StoredSlot, ...]
+    keys: dict[form.WrappedKey, Secret]
+
+    def succeed(self, purposes: Sequence[Purpose], generation: int) -> None:
+        """Put new current keys in place; those that were current are now previous."""
+        identity, kek = self.envelope.id, self.kek
+        kept = {}
+        for entry, key in self.keys.items():
+            succeeded = entry.purpose in purposes and entry.state == "current"
+            kept[form.succeeded_key(identity, kek, entry, key) if succeeded else entry] = key
+        for purpose in purposes:
+            key = _generate(purpose.value)
+            kept[form.new_key(identity, kek, purpose.value, key, generation)] = key
+        self.keys = kept
 
 
 @contextmanager
 def _rewriting(path: Path, slot: Slot) -> Iterator[_Change]:
-    """Open a keystore, let the caller change its slots, and replace the file."""
+    """Open a keystore, let the caller change its slots or keys, and replace the file."""
     try:
         with sole_writer(path.parent):
             envelope = form.decode(_read(path), str(path))
             kek, opened = unlock(slot, envelope.slots, envelope.id)
-            form.open_keys(envelope, kek, str(path))
-            change = _Change(envelope, kek, opened)
+            keys = form.open_keys(envelope, kek, str(path))
+            change = _Change(envelope, kek, opened, envelope.slots, keys)
             yield change
             changed = msgspec.structs.replace(
-                envelope, counter=envelope.counter + 1, slots=change.slots
+                envelope,
+                counter=envelope.counter + 1,
+                slots=change.slots,
+                keys=tuple(change.keys),
             )
             replace(path, form.encode(changed, kek))
     except OSError as error:

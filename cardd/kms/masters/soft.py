@@ -48,6 +48,10 @@ class SoftMasters:
         except KeyError:
             raise KmsUnavailable(f"the keystore has no current {purpose} master") from None
 
+    def generations(self, purpose: Purpose) -> tuple[int, ...]:
+        """Return the generations that can be used, oldest first."""
+        return tuple(sorted(generation for of, generation in self._keyed if of is purpose))
+
     def mac(self, purpose: Purpose, generation: int, message: bytes) -> bytes:
         """Return the 16-byte AES-CMAC (NIST SP 800-38B) of a message under a master."""
         try:
