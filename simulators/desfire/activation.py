@@ -1,4 +1,4 @@
-"""What lives from one reset to the next: the selected application and the session."""
+"""What lives from one reset to the next: selected application, session, open transaction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from simulators.desfire.chip import PICC_AID, Application, Chip
 from simulators.desfire.keys import Key
 from simulators.desfire.messaging import Messaging, Unprotected
 from simulators.desfire.status import Refusal, Status
+from simulators.desfire.transaction import Transaction
 
 Random = Callable[[int], bytes]
 """Gives that many random bytes."""
@@ -26,6 +27,7 @@ class Activation:
     rng: Random
     selected: bytes = PICC_AID
     session: Session | None = None
+    transaction: Transaction = field(default_factory=dict)
     _unprotected: Unprotected = field(default_factory=Unprotected)
 
     @property
@@ -82,5 +84,5 @@ class Activation:
             self.require_master()
 
     def select(self, aid: bytes) -> None:
-        """Select a level, which ends the session."""
-        self.selected, self.session = aid, None
+        """Select a level, which ends the session and drops an open transaction."""
+        self.selected, self.session, self.transaction = aid, None, {}

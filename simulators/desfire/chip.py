@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from simulators.desfire.crypto import KeyType
+from simulators.desfire.files import PAGE_BYTES, File, pages
 from simulators.desfire.keys import Key, key_from_default, zero_key
 from simulators.desfire.status import Refusal, Status
 
@@ -17,9 +18,8 @@ MAX_APPLICATIONS = 28
 MAX_KEYS = 14
 MAX_FILES = 32
 
-# A model of the 4K products: data sheets give the capacity and the 32-byte granularity only.
+# A model of the 4K products: data sheets give the capacity only.
 CAPACITY_BYTES = 4096
-PAGE_BYTES = 32
 
 
 class Product(StrEnum):
@@ -30,23 +30,18 @@ class Product(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class StandardFile:
-    """A standard data file. `rights` is as on the wire: RW<<4|CAR, R<<4|W."""
-
-    communication: int
-    rights: bytes
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Application:
-    """An application. `aid` is in wire order (little-endian)."""
+    """An application. `aid` is in wire order (little-endian).
+
+    `iso_file_ids` says that its files have ISO file identifiers, all but value files.
+    """
 
     aid: bytes
     settings: int
     key_type: KeyType
     keys: tuple[Key, ...]
-    files: Mapping[int, StandardFile] = field(default_factory=dict)
+    files: Mapping[int, File] = field(default_factory=dict)
+    iso_file_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +92,15 @@ class Chip:
         """Return the chip with a new application, whose keys are all the default key."""
         key = key_from_default(key_type, self.default_key, self.default_version)
         application = Application(aid, settings, key_type, (key,) * keys)
-        cost = PAGE_BYTES + _pages(keys * key_type.key_bytes)
+        cost = PAGE_BYTES + pages(keys * key_type.key_bytes)
         return self._charged(cost).with_application(application)
 
-    def new_file(self, application: Application, number: int, file: StandardFile) -> "Chip":
-        """Return the chip with a new file in an application."""
+    def new_file(
+        self, application: Application, number: int, file: File, cost_bytes: int
+    ) -> "Chip":
+        """Return the chip with a new file in an application, which takes that much memory."""
         changed = replace(application, files={**application.files, number: file})
-        return self._charged(_pages(len(file.content))).with_application(changed)
+        return self._charged(cost_bytes).with_application(changed)
 
     def formatted(self) -> "Chip":
         """Return the chip without applications; the PICC's key and settings stay."""
@@ -113,7 +110,3 @@ class Chip:
         if cost_bytes > self.free_bytes:
             raise Refusal(Status.OUT_OF_MEMORY)
         return replace(self, used_bytes=self.used_bytes + cost_bytes)
-
-
-def _pages(size_bytes: int) -> int:
-    return -(-size_bytes // PAGE_BYTES) * PAGE_BYTES

@@ -12,7 +12,17 @@ from simulators.desfire.authentication import (
     require_type,
 )
 from simulators.desfire.chip import Product
-from simulators.desfire.commands import applications, files, keys, picc
+from simulators.desfire.commands import (
+    applications,
+    creation,
+    data,
+    files,
+    keys,
+    picc,
+    records,
+    transactions,
+    values,
+)
 from simulators.desfire.commands.table import Command, Table
 from simulators.desfire.crypto import KeyType
 from simulators.desfire.framing import CONTINUE, FRAME_BYTES, LONG_FRAME_BYTES, cut
@@ -25,6 +35,11 @@ COMMANDS: Table = {
     **applications.COMMANDS,
     **keys.COMMANDS,
     **files.COMMANDS,
+    **creation.COMMANDS,
+    **data.COMMANDS,
+    **values.COMMANDS,
+    **records.COMMANDS,
+    **transactions.COMMANDS,
 }
 
 PCD_CAPABILITY_BYTES = 6
@@ -54,7 +69,7 @@ class Interpreter:
         self._pending: Handshake | _Gathering | list[bytes] | None = None
 
     def run(self, ins: int, data: bytes) -> Answer:
-        """Answer one frame. An error status ends whatever was under way.
+        """Answer one frame. An error status ends whatever was under way, an open transaction too.
 
         It ends the session too, unless that is a D40 session and the error not about its
         cryptography.
@@ -62,14 +77,14 @@ class Interpreter:
         try:
             return self._continue(data) if ins == CONTINUE else self._start(ins, data)
         except Refusal as refusal:
-            self._pending = None
+            self._pending, self.activation.transaction = None, {}
             if refusal.status in BROKEN or not self.activation.messaging.survives_errors:
                 self.activation.session = None
             return b"", refusal.status
 
     def forget(self) -> None:
-        """End the session and whatever is under way."""
-        self._pending = None
+        """End the session, the open transaction and whatever is under way."""
+        self._pending, self.activation.transaction = None, {}
         self.activation.session = None
 
     def _start(self, ins: int, data: bytes) -> Answer:
@@ -81,7 +96,7 @@ class Interpreter:
             self._pending = handshake
             return handshake.challenge, Status.MORE
         command = COMMANDS.get(ins)
-        if command is None:
+        if command is None or self.activation.chip.product not in command.products:
             raise Refusal(Status.ILLEGAL_COMMAND)
         protection = command.plan(self.activation, data)
         expected = self.activation.messaging.request_bytes(protection)
@@ -163,7 +178,7 @@ def _begin_ev1(*types: KeyType) -> Callable[[Activation, bytes], Ev1Handshake]:
 
 def _begin_ev2_first(activation: Activation, data: bytes) -> Ev2Handshake:
     _require_ev2(activation)
-    activation.session = None
+    activation.session, activation.transaction = None, {}
     if len(data) < 2 or len(data) != 2 + data[1] or data[1] > PCD_CAPABILITY_BYTES:
         raise Refusal(Status.LENGTH)
     key = activation.key(data[0])

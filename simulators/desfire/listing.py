@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from simulators.desfire.chip import Application, Chip, StandardFile
+from simulators.desfire.chip import Application, Chip
 from simulators.desfire.crypto import cmac
+from simulators.desfire.files import DataFile, File, ValueFile
 from simulators.desfire.keys import Key
 
 CHECK_BYTES = 3
@@ -40,13 +41,23 @@ def _key(key: Key) -> str:
     return f"{TYPE_NAMES[key.type.name]} version {key.version:02X} KCV {_hex(check)}{zeros}"
 
 
-def _file(file: StandardFile) -> str:
+def _file(file: File) -> str:
     both, change = _nibbles(file.rights[0])
     read, write = _nibbles(file.rights[1])
+    iso = "" if file.iso_id is None else f", ISO {file.iso_id:04X}"
     return (
-        f"{len(file.content)} bytes, {MODE_NAMES[file.communication]}, "
-        f"read {read}, write {write}, read and write {both}, change {change}"
+        f"{_content(file)}, {MODE_NAMES[file.communication]}, "
+        f"read {read}, write {write}, read and write {both}, change {change}{iso}"
     )
+
+
+def _content(file: File) -> str:
+    if isinstance(file, DataFile):
+        return f"{len(file.content)} bytes{' with backup' if file.backup else ''}"
+    if isinstance(file, ValueFile):
+        return f"value {file.value} of {file.lower} to {file.upper}"
+    kind = "cyclic" if file.cyclic else "linear"
+    return f"{len(file.records)} of {file.capacity} {kind} records of {file.record_bytes} bytes"
 
 
 def _nibbles(byte: int) -> tuple[str, str]:

@@ -7,6 +7,7 @@ class Status(IntEnum):
     """What a command ended with."""
 
     OK = 0x00
+    NO_CHANGES = 0x0C
     OUT_OF_MEMORY = 0x0E
     ILLEGAL_COMMAND = 0x1C
     INTEGRITY = 0x1E

@@ -13,20 +13,23 @@ from simulators.desfire.chip import (
     Application,
     Chip,
     Product,
-    StandardFile,
 )
 from simulators.desfire.crypto import KeyType
+from simulators.desfire.file_storage import (
+    Byte,
+    Hex,
+    StoredFile,
+    StoredFiles,
+    StoredRecordFile,
+    StoredValueFile,
+    Strict,
+)
+from simulators.desfire.file_storage import dump as dump_files
+from simulators.desfire.file_storage import load as load_files
 from simulators.desfire.keys import Key
 
-Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
-Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{2})*$", max_length=2 * CAPACITY_BYTES)]
 
-
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class StoredKey(_Strict, frozen=True):
+class StoredKey(Strict, frozen=True):
     """A key; `version` counts for AES alone."""
 
     type: str
@@ -34,25 +37,23 @@ class StoredKey(_Strict, frozen=True):
     version: Byte
 
 
-class StoredFile(_Strict, frozen=True):
-    """A standard data file."""
-
-    number: Annotated[int, msgspec.Meta(ge=0, lt=MAX_FILES)]
-    communication: Annotated[int, msgspec.Meta(ge=0, le=3)]
-    rights: Hex
-    content: Hex
-
-
-class StoredApplication(_Strict, frozen=True):
+class StoredApplication(Strict, frozen=True):
     """An application; `aid` in wire order."""
 
     aid: Hex
     settings: Byte
     keys: Annotated[list[StoredKey], msgspec.Meta(min_length=1, max_length=MAX_KEYS)]
     files: Annotated[list[StoredFile], msgspec.Meta(max_length=MAX_FILES)]
+    value_files: Annotated[list[StoredValueFile], msgspec.Meta(max_length=MAX_FILES)] = (
+        msgspec.field(default_factory=list)
+    )
+    record_files: Annotated[list[StoredRecordFile], msgspec.Meta(max_length=MAX_FILES)] = (
+        msgspec.field(default_factory=list)
+    )
+    iso_file_ids: bool = False
 
 
-class StoredChip(_Strict, frozen=True):
+class StoredChip(Strict, frozen=True):
     """The whole chip."""
 
     product: Product
@@ -120,28 +121,26 @@ def _load_key(stored: StoredKey) -> Key:
 
 
 def _dump_application(application: Application) -> StoredApplication:
-    files = [
-        StoredFile(
-            number, file.communication, file.rights.hex().upper(), file.content.hex().upper()
-        )
-        for number, file in application.files.items()
-    ]
     keys = [_dump_key(key) for key in application.keys]
-    return StoredApplication(application.aid.hex().upper(), application.settings, keys, files)
+    files = dump_files(application.files.items())
+    return StoredApplication(
+        application.aid.hex().upper(),
+        application.settings,
+        keys,
+        files.data,
+        files.values,
+        files.records,
+        application.iso_file_ids,
+    )
 
 
 def _load_application(stored: StoredApplication) -> Application:
     keys = tuple(_load_key(key) for key in stored.keys)
     if len({key.type for key in keys}) != 1:
         raise ValueError("keys: those of one application are of one type")
-    files = {
-        file.number: StandardFile(
-            file.communication, _sized(file.rights, 2, "rights"), bytes.fromhex(file.content)
-        )
-        for file in stored.files
-    }
+    files = load_files(StoredFiles(stored.files, stored.value_files, stored.record_files))
     aid = _sized(stored.aid, 3, "aid")
-    return Application(aid, stored.settings, keys[0].type, keys, files)
+    return Application(aid, stored.settings, keys[0].type, keys, files, stored.iso_file_ids)
 
 
 def _sized(text: str, size: int, name: str) -> bytes:

@@ -13,7 +13,8 @@ Plan = Callable[[Activation, bytes], Protection]
 Handler = Callable[[Activation, bytes], bytes]
 """Carries a command out on bare parameters and returns the bare answer, or raises Refusal."""
 
-BOTH = frozenset(Product)
+ALL = frozenset(Product)
+EV2_AND_LATER = ALL - {Product.EV1}
 
 PLAIN = Protection(Mode.PLAIN, Mode.PLAIN)
 MACED = Protection()
@@ -30,13 +31,14 @@ class Command:
 
     `first_frames` are the lengths of answer frames that the chip cuts short (GetVersion).
     `long_frames` marks the commands that use ISO 14443-4 chaining instead of AF frames.
+    `products` are those that know the command.
     """
 
     handler: Handler
     plan: Plan = field(default=always(MACED))
     first_frames: tuple[int, ...] = ()
     long_frames: bool = False
-    products: frozenset[Product] = BOTH
+    products: frozenset[Product] = ALL
 
 
 Table = Mapping[int, Command]
