@@ -1,6 +1,8 @@
 """A channel to a DESFire: what is selected, who is authenticated, and how one command travels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cardd.desfire.applications import PICC_AID, encode_aid
 from cardd.desfire.authentication import Handshake
@@ -10,6 +12,8 @@ from cardd.desfire.messaging import OVERHEAD_BYTES, SecureMessaging
 from cardd.desfire.messaging.plain import PlainMessaging
 from cardd.errors import CardProtocolError
 from cardd.iso7816.exchange import Exchange
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,17 @@ class Channel:
         # The session is back only now: whatever went wrong above has ended it.
         self.session = None if command.ends_session else session
         return data
+
+    def ask(self, command: Command, read: Callable[[bytes], Result]) -> Exchange[Result]:
+        """Perform a command and read its data, which ends the session where it is malformed.
+
+        `read` raises CardProtocolError for data that means nothing; the rest as `perform`.
+        """
+        data = yield from self.perform(command)
+        session, self.session = self.session, None
+        result = read(data)
+        self.session = session
+        return result
 
     def select(self, aid: int) -> Exchange[None]:
         """Select an application, which ends the session."""

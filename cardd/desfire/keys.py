@@ -59,14 +59,15 @@ class DesfireKey:
     def stored(self) -> Secret:
         """Return the value as a card stores it: TDEA keys carry their version in low bits.
 
-        Bit 7 of the version is the low bit of byte 0. No published vector covers another version
-        than 0.
+        Bit 7 of the version is the low bit of byte 0 (Elmue's traces of a real card). Both halves
+        of a DES key carry it: a card takes equal halves for DES only where the low bits are equal
+        too (libfreefare, which cites the functional specification; not confirmed on a card).
         """
         if self.type is KeyType.AES:
             return self.value
         value = bytearray(byte & 0xFE for byte in self.value.reveal())
-        for index in range(8):
-            value[index] |= self.version >> (7 - index) & 1
+        for index in range(16 if self.is_single_des() else 8):
+            value[index] |= self.version >> (7 - index % 8) & 1
         return Secret(bytes(value))
 
     def is_single_des(self) -> bool:

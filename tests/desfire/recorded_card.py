@@ -13,8 +13,10 @@ from cardd.desfire.command import Command, CommunicationMode, Ins
 from cardd.desfire.files import AccessRights, DataFileSettings, encode_file_number, encode_length
 from cardd.desfire.keys import DesfireKey, Ev2SessionKeys, KeyType
 from cardd.desfire.messaging import SecureMessaging
+from cardd.desfire.messaging.d40 import D40Messaging
 from cardd.desfire.messaging.ev1 import Ev1Messaging
 from cardd.desfire.messaging.ev2 import Ev2Messaging
+from cardd.desfire.version import Version
 from cardd.iso7816.exchange import Exchange
 from cardd.secret import Secret
 
@@ -27,7 +29,11 @@ def load(name: str) -> Any:
 
 
 def recordings() -> list[dict[str, Any]]:
-    return [*load("desfire_reader_ev1.json"), *load("desfire_reader_ev2.json")]
+    return [
+        recording
+        for mechanism in ("d40", "tdea", "ev1", "ev2")
+        for recording in load(f"desfire_reader_{mechanism}.json")
+    ]
 
 
 def recording_name(recording: dict[str, Any]) -> str:
@@ -80,9 +86,12 @@ def frames_of(exchange: dict[str, Any]) -> list[tuple[bytes | None, bytes]]:
 
 
 def messaging_of(session: dict[str, Any]) -> SecureMessaging:
+    if session["kind"] != "ev2":
+        key = DesfireKey(KeyType[session["type"]], Secret(bytes.fromhex(session["key"])))
+    if session["kind"] == "d40":
+        return D40Messaging(key)
     if session["kind"] == "ev1":
         iv = bytes.fromhex(session["iv"]) if "iv" in session else None
-        key = DesfireKey(KeyType[session["type"]], Secret(bytes.fromhex(session["key"])))
         return Ev1Messaging(key, iv=iv)
     return Ev2Messaging(
         Ev2SessionKeys(
@@ -108,6 +117,8 @@ def call(card: DesfireCard, exchange: dict[str, Any]) -> Exchange[Any]:
     name = exchange["call"]
     if name == "create_application":
         arguments["settings"] = _application_settings(exchange["arguments"]["settings"])
+    if name == "change_key_settings":
+        arguments["settings"] = KeySettings.parse(exchange["arguments"]["settings"]["byte"])
     if name == "write_data_iso":
         return card.perform(_write_iso(**arguments))
     if name == "read_data_iso":
@@ -128,6 +139,14 @@ def shown(result: Any) -> Any:
             "read_write": rights.read_write,
             "change": rights.change,
             "size_bytes": result.size_bytes,
+        }
+    if isinstance(result, Version):
+        return {"product": result.product and result.product.name, "uid": result.uid.hex().upper()}
+    if isinstance(result, ApplicationSettings):
+        return {
+            "byte": result.key_settings.encode(),
+            "key_count": result.key_count,
+            "key_type": result.key_type.name,
         }
     return list(result) if isinstance(result, tuple) else result
 

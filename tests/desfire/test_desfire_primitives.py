@@ -104,8 +104,18 @@ def test_a_three_key_session_takes_its_thirds_from_both_numbers():
 
 
 def test_a_tdea_key_is_stored_with_its_version_in_low_bits():
+    key = DesfireKey(KeyType.TDEA2, Secret(b"\xff" * 8 + b"\x0f" * 8), version=0b1010_0001)
+    assert key.stored() == Secret(bytes.fromhex("FFFEFFFEFEFEFEFF") + b"\x0e" * 8)
+
+
+def test_a_three_key_tdea_key_has_its_version_in_the_first_key_alone():
+    key = DesfireKey(KeyType.TDEA3, Secret(b"\xff" * 24), version=0b1010_0001)
+    assert key.stored() == Secret(bytes.fromhex("FFFEFFFEFEFEFEFF") + b"\xfe" * 16)
+
+
+def test_both_halves_of_a_des_key_carry_its_version_so_that_it_stays_one():
     key = DesfireKey(KeyType.TDEA2, Secret(b"\xff" * 16), version=0b1010_0001)
-    assert key.stored() == Secret(bytes.fromhex("FFFEFFFEFEFEFEFF") + b"\xfe" * 8)
+    assert key.stored() == Secret(bytes.fromhex("FFFEFFFEFEFEFEFF") * 2)
 
 
 @given(key=st.binary(min_size=16, max_size=16), message=st.binary(max_size=70))

@@ -75,7 +75,11 @@ def test_a_damaged_answer_of_a_recorded_session_is_refused(recording: dict[str, 
             frames[index] = (command, answer)
 
 
-@pytest.mark.parametrize("recording", recordings(), ids=recording_name)
+# D40 has no freshness: test_d40.py shows that a recorded answer passes again there.
+FRESH = [each for each in recordings() if each.get("start", {}).get("kind") != "d40"]
+
+
+@pytest.mark.parametrize("recording", FRESH, ids=recording_name)
 def test_an_answer_played_again_is_refused(recording: dict[str, Any]):
     for step, exchange in enumerate(recording["exchanges"]):
         card = _card_before(recording, step)
@@ -115,6 +119,7 @@ def _card_before(recording: dict[str, Any], step: int) -> DesfireCard:
 
 SESSIONS: dict[str, dict[str, Any] | None] = {
     "none": None,
+    "d40": {"kind": "d40", "type": "TDEA2", "key": "00" * 16},
     "ev1 des": {"kind": "ev1", "type": "TDEA2", "key": "00" * 16},
     "ev1 aes": {"kind": "ev1", "type": "AES", "key": "00" * 16},
     "ev2": {
@@ -136,6 +141,7 @@ UNPROTECTED = {
         1, ApplicationSettings(KeySettings(), 2)
     ),
     "delete_application": lambda card: card.delete_application(1),
+    "authenticate_legacy": lambda card: card.authenticate_legacy(0, TDEA),
     "authenticate_iso": lambda card: card.authenticate_iso(0, TDEA),
     "authenticate_aes": lambda card: card.authenticate_aes(0, AES_ZERO),
     "authenticate_ev2_first": lambda card: card.authenticate_ev2_first(0, AES_ZERO),
@@ -164,8 +170,10 @@ PROTECTED = {
 }
 
 
-# Selection ends the session, a changed own key takes its MAC away, plain EV2 data has none.
+# Selection ends the session, a changed own key takes its MAC away, plain EV2 data has none. D40
+# checks nothing but file data that it reads.
 UNCHECKED = {"select_application", "change_key", "read_data in plain", "write_data in plain"}
+CHECKED_BY_D40 = {"get_card_uid", "read_data"}
 
 
 def exchange_of(card: DesfireCard, name: str) -> Exchange[Any]:
@@ -217,7 +225,8 @@ def test_arbitrary_answers_give_a_result_or_a_documented_error(
         refused = False
     assert not (refused and start and card.session), "the session outlived an error"
     # Nobody guesses a MAC: under a session only what is neither answered nor checked can succeed.
-    assert refused or not start or name in UNCHECKED
+    unchecked = name not in CHECKED_BY_D40 if session == "d40" else name in UNCHECKED
+    assert refused or not start or unchecked
 
 
 @pytest.mark.parametrize("name", sorted(UNPROTECTED | PROTECTED))

@@ -18,7 +18,7 @@ class ApplicationCommands(Channel):
         """GetApplicationIDs, in the card's order."""
         limit = applications.AID_BYTES * applications.MAX_APPLICATIONS
         command = Command(Ins.GET_APPLICATION_IDS, answer_bytes=(0, limit))
-        return parse_aids((yield from self.perform(command)))
+        return (yield from self.ask(command, parse_aids))
 
     def create_application(self, aid: int, settings: ApplicationSettings) -> Exchange[None]:
         """CreateApplication, without ISO identifiers."""

@@ -46,10 +46,10 @@ class FileCommands(Channel):
     def get_file_ids(self) -> Exchange[tuple[int, ...]]:
         """GetFileIDs, in the card's order."""
         command = Command(Ins.GET_FILE_IDS, answer_bytes=(0, files.MAX_FILES))
-        return files.parse_file_numbers((yield from self.perform(command)))
+        return (yield from self.ask(command, files.parse_file_numbers))
 
     def get_file_settings(self, number: int) -> Exchange[FileSettings]:
         """GetFileSettings; CardProtocolError for a file of a type that is unknown here."""
         header = encode_file_number(number)
         command = Command(Ins.GET_FILE_SETTINGS, header, answer_bytes=(1, MAX_SETTINGS_BYTES))
-        return parse_file_settings((yield from self.perform(command)))
+        return (yield from self.ask(command, parse_file_settings))

@@ -20,11 +20,13 @@ class KeyCommands(Channel):
 
         At PICC level the key number carries the new key's type, which is how a factory PICC's DES
         key becomes AES; no vector is published for that beyond AN12757, table 93 (C4 80), nor for
-        TDEA keys of another version than 0. Sources: AN0945 table 33, AN12196 table 25.
+        D40. Sources: AN0945 table 33, AN12196 table 25, Elmue's traces for TDEA keys.
         """
         own = key_number == self.current_session().key_number
         if not own and old_key is None:
             raise ValueError("changing another key than the session's needs its old value")
+        if not own and old_key is not None and old_key.type is not new_key.type:
+            raise ValueError("the keys of an application are of one type")
         yield from self.perform(
             _change_key(
                 self._wire_key_number(key_number, new_key.type),
@@ -41,7 +43,7 @@ class KeyCommands(Channel):
     def get_key_settings(self) -> Exchange[ApplicationSettings]:
         """GetKeySettings: settings, key count and key type of the selected application."""
         command = Command(Ins.GET_KEY_SETTINGS, answer_bytes=(2, 2))
-        return ApplicationSettings.parse((yield from self.perform(command)))
+        return (yield from self.ask(command, ApplicationSettings.parse))
 
     def change_key_settings(self, settings: KeySettings) -> Exchange[None]:
         """ChangeKeySettings of the selected application. Needs its master key."""

@@ -19,7 +19,7 @@ class PiccCommands(Channel):
     def get_version(self) -> Exchange[Version]:
         """GetVersion. Unauthenticated, the answer proves nothing."""
         size = (VERSION_BYTES, VERSION_BYTES)
-        return Version.parse((yield from self.perform(Command(Ins.GET_VERSION, answer_bytes=size))))
+        return (yield from self.ask(Command(Ins.GET_VERSION, answer_bytes=size), Version.parse))
 
     def get_card_uid(self) -> Exchange[bytes]:
         """GetCardUID: return the real 7-byte UID, enciphered on its way (AN12343, p. 15-17).
