@@ -17,76 +17,13 @@ from cardd.kms.procedures.encode import Keys, PiccKey, Plan
 from cardd.kms.procedures.guard import guarded
 from cardd.kms.procedures.ports import Driven
 from cardd.kms.rights import require
+from cardd.kms.runs import Begun, Run, new_journal, secret_of
 from cardd.kms.views import claims
 
 _HOLDS_A_BADGE = {BadgeState.ASSIGNED, BadgeState.ACTIVE, BadgeState.SUSPENDED}
 _FACTORY = "encode-factory"
 _TRANSPORT = "encode-transport"
 _PREPARE = "prepare"
-
-
-class Run:
-    """One run of an encoding: the badge's row and its journal, stored at the first commit point.
-
-    Before that the card was only asked, and a refused blank leaves nothing behind. A second
-    station's step makes the next commit of this run fail, and its end.
-    """
-
-    def __init__(
-        self, core: Core, badge: Badge, journal: Journal, *, resumed: bool, replaces: Journal | None
-    ) -> None:
-        self._core = core
-        self._journal = journal
-        self._replaces = replaces
-        self._stored = resumed
-        self.badge = badge
-
-    @property
-    def exposed(self) -> bool:
-        """Whether the badge started from a public key."""
-        return self._journal.procedure == _FACTORY
-
-    def commit(self, step: str) -> None:
-        """Store that a step is about to be done; Refused (`conflict`) where another run went on."""
-        registry = self._core.registry
-        with registry.atomically():
-            if not self._stored:
-                self._require_journal(self._replaces)
-                self._store_badge(self.badge)
-                registry.drop_journal(self.badge.uid)
-                self._stored = True
-            self._journal = registry.put_journal(
-                dataclasses.replace(self._journal, step=step, updated_at=self._core.now())
-            )
-
-    def finish(self, badge: Badge, event: str, **facts: str | bool | None) -> None:
-        """Record the end, store the badge as it is now, and forget the journal, in one act."""
-        with self._core.registry.atomically():
-            self._require_journal(self._journal if self._stored else self._replaces)
-            self._core.audit.record(
-                event, durable=True, badge=badge.id, state=badge.state.value, **facts
-            )
-            self._store_badge(badge)
-            self._core.registry.drop_journal(badge.uid)
-
-    def _require_journal(self, expected: Journal | None) -> None:
-        """Refuse (`conflict`) to go on where the journal is not as this run left or found it."""
-        found = self._core.registry.journal(self.badge.uid)
-        if found != expected:
-            raise Refused(
-                Code.CONFLICT, "this badge is being encoded elsewhere; present it again there"
-            )
-
-    def _store_badge(self, badge: Badge) -> None:
-        registry = self._core.registry
-        if registry.badge(badge.id) is None:
-            registry.add_badge(badge)
-            self.badge = badge
-        else:
-            self.badge = registry.put_badge(badge)
-
-
-Begun = tuple[Driven[m.Outcome], Run]
 
 
 def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
@@ -105,7 +42,7 @@ def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
     new = _new_journal(core, client, badge, _PREPARE)
     run = Run(core, badge, new, resumed=False, replaces=journal)
     core.audit.record("prepare.begun", durable=True, client=client.name, badge=badge.id)
-    return _prepare(core, client, run, start), run
+    return Begun(_prepare(core, client, run, start), run.commit, card.PREPARE_STEPS)
 
 
 def _prepare(core: Core, client: Client, run: Run, start: tuple[PiccKey, ...]) -> Driven[m.Outcome]:
@@ -135,12 +72,15 @@ def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
     )
     run = Run(core, badge, journal, resumed=resumed, replaces=found)
     plan = Plan(badge, _keys(core, badge, journal), start, resumed, _minimum(core))
-    return _encode(core, client, run, plan, holder), run
+    exposed = journal.procedure == _FACTORY
+    driven = _encode(core, client, run, plan, holder, exposed=exposed)
+    return Begun(driven, run.commit, card.ENCODE_STEPS)
 
 
 def _encode(
-    core: Core, client: Client, run: Run, plan: Plan, holder: Holder | None
+    core: Core, client: Client, run: Run, plan: Plan, holder: Holder | None, *, exposed: bool
 ) -> Driven[m.Outcome]:
+    """Encode; `exposed` says that the badge started from a public key."""
     scheme = yield from guarded(card.encode(plan))
     with core.registry.atomically():
         holder, refusal = _still_entitled(core, holder)
@@ -151,7 +91,7 @@ def _encode(
             client=client.name,
             holder=badge.holder_id,
             scheme=scheme.value,
-            exposed=run.exposed,
+            exposed=exposed,
         )
     if refusal is not None:
         raise refusal  # the badge is encoded, and in stock
@@ -163,7 +103,7 @@ def _encode(
         scheme=scheme,
         generation=badge.generation,
         expires_at=badge.expires_at,
-        exposed=run.exposed,
+        exposed=exposed,
     )
 
 
@@ -234,23 +174,11 @@ def _with_transport(core: Core, badge: Badge) -> Badge:
 
 def _new_journal(core: Core, client: Client, badge: Badge, procedure: str) -> Journal:
     """Return the journal of a new run, with a random default key of its own."""
-    return Journal(
-        uid=badge.uid,
-        procedure=procedure,
-        badge_id=badge.id,
-        step="begun",
-        sealed=core.masters.seal(secrets.token_bytes(16), _journal_context(badge)),
-        client=client.name,
-        updated_at=core.now(),
-    )
-
-
-def _journal_context(badge: Badge) -> bytes:
-    return b"journal" + badge.uid + bytes.fromhex(badge.id)
+    return new_journal(core, client, badge, procedure, secrets.token_bytes(16))
 
 
 def _keys(core: Core, badge: Badge, journal: Journal) -> Keys:
-    default = core.masters.open(journal.sealed, _journal_context(badge))
+    default = secret_of(core, badge, journal)
     return Keys(
         transport=core.keys.derive(Purpose.TRANSPORT, badge),
         default=DesfireKey(KeyType.AES, default, 0),

@@ -12,8 +12,8 @@ from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.handles import Running
 from cardd.kms.ports import Client, KeyService, Right
-from cardd.kms.procedures.encode import ENCODE_STEPS, PREPARE_STEPS
 from cardd.kms.rights import require
+from cardd.kms.runs import Begun
 from cardd.kms.views import holder_view
 
 
@@ -116,20 +116,11 @@ class _Face:
         return m.Health(available=True)
 
     def _open(self, procedure: m.Procedure) -> Running:
-        core, client = self._core, self._client
-        commit: Callable[[str], None] = _no_commit
-        steps: tuple[str, ...] = ()
-        match procedure:
-            case m.Tap():
-                driven = taps.begin(core, client, procedure)
-            case m.Prepare():
-                driven, run = encoding.begin_prepare(core, client, procedure)
-                commit, steps = run.commit, PREPARE_STEPS
-            case m.Encode():
-                driven, run = encoding.begin_encode(core, client, procedure)
-                commit, steps = run.commit, ENCODE_STEPS
+        begun = _begin(self._core, self._client, procedure)
         name = type(procedure).__name__
-        return Running(client.name, driven, commit, steps, name, procedure.uid)
+        return Running(
+            self._client.name, begun.driven, begun.commit, begun.steps, name, procedure.uid
+        )
 
     def _advance(self, running: Running, answers: Answers) -> m.Step | m.Outcome:
         result = running.advance(answers)
@@ -153,5 +144,11 @@ class _Face:
             raise
 
 
-def _no_commit(step: str) -> None:
-    raise AssertionError(f"a tap changes nothing on the card, and committed {step}")
+def _begin(core: Core, client: Client, procedure: m.Procedure) -> Begun:
+    match procedure:
+        case m.Tap():
+            return taps.begin(core, client, procedure)
+        case m.Prepare():
+            return encoding.begin_prepare(core, client, procedure)
+        case m.Encode():
+            return encoding.begin_encode(core, client, procedure)

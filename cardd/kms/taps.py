@@ -12,14 +12,15 @@ from cardd.kms.procedures import tap as card
 from cardd.kms.procedures.guard import guarded
 from cardd.kms.procedures.ports import Driven
 from cardd.kms.rights import require, require_audiences
+from cardd.kms.runs import Begun
 
 
-def begin(core: Core, client: Client, request: m.Tap) -> Driven[m.Outcome]:
+def begin(core: Core, client: Client, request: m.Tap) -> Begun:
     """Return the procedure for a badge that may be used; Refused before the card is asked."""
     require(client, Right.TAP)
     require_audiences(client, request.requests)
     badge, _ = _admitted(core, request)
-    return _tap(core, client, request, badge)
+    return Begun(_tap(core, client, request, badge))
 
 
 def _tap(core: Core, client: Client, request: m.Tap, badge: Badge) -> Driven[m.Outcome]:
