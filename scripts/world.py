@@ -28,7 +28,7 @@ ISSUER = "urn:cardd:demo"
 START_LIMIT_S = 15.0
 STOP_LIMIT_S = 8.0
 COMMAND_LIMIT_S = 60.0
-EVENT_LIMIT_S = 10.0
+EVENT_LIMIT_S = 25.0
 PROGRAMS = Path(sys.executable).parent
 
 CONFIGURATION = """\

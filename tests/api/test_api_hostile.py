@@ -9,6 +9,7 @@ import pytest
 
 from cardd.api import connections
 from tests.api.face_world import AUDIENCE, NONCE, OBSERVER, World, as_uid
+from tests.limits import ends_soon
 
 pytestmark = pytest.mark.faults
 
@@ -103,10 +104,9 @@ def test_half_a_request_is_given_up_after_a_while(
         b"POST /v1/authentications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: 100\r\n\r\n{"
     )
-    began = time.monotonic()
-    status, _, body = answer_of(slow)
+    with ends_soon():
+        status, _, body = answer_of(slow)
     assert (status, json.loads(body)["code"]) == (408, "invalid_request")
-    assert time.monotonic() - began < 5
     slow.close()
 
 

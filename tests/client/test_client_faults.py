@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cardd.client import CarddProblem, Client, DaemonUnavailable
+from tests.limits import ends_soon
 
 pytestmark = pytest.mark.faults
 
@@ -75,10 +75,8 @@ def test_an_absent_daemon_is_unavailable_and_says_why(tmp_path: Path) -> None:
 
 def test_a_mute_daemon_is_given_up_in_time(impostor: Impostor) -> None:
     impostor.answer = None
-    began = time.monotonic()
-    with pytest.raises(DaemonUnavailable, match="in time"):
+    with ends_soon(), pytest.raises(DaemonUnavailable, match="in time"):
         Client(impostor.path, timeout_s=0.2).status()
-    assert time.monotonic() - began < 3
 
 
 def test_a_daemon_that_accepts_nobody_is_given_up_in_time(tmp_path: Path) -> None:
@@ -87,10 +85,8 @@ def test_a_daemon_that_accepts_nobody_is_given_up_in_time(tmp_path: Path) -> Non
         full.bind(str(path))
         full.listen(0)
         first.connect(str(path))
-        began = time.monotonic()
-        with pytest.raises(DaemonUnavailable, match="in time"):
+        with ends_soon(), pytest.raises(DaemonUnavailable, match="in time"):
             Client(path, timeout_s=0.2).status()
-        assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.e2e.daemon_world import Desk
 PIN = "1234"
 WRONG = "9999"
 AUDIENCE = "https://dpi.test"
-LIMIT_S = 15.0
+LIMIT_S = 25.0
 
 
 class CpsDesk(Desk):

@@ -12,7 +12,7 @@ from scripts.world import World, stop
 from simulators.desfire.picc import VirtualDesfire
 from simulators.link import insert
 
-EVENT_S = 10
+EVENT_S = 25
 
 
 class Desk(World):

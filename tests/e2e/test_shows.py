@@ -4,13 +4,11 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 30
 
 
 def show(script: str, *options: str, keys: str = "") -> subprocess.CompletedProcess[str]:
@@ -37,19 +35,15 @@ def check_demo(result: subprocess.CompletedProcess[str]) -> None:
 
 
 @pytest.mark.e2e
-def test_the_light_demo_shows_everything_within_30_seconds() -> None:
-    began = time.monotonic()
+def test_the_light_demo_shows_everything() -> None:
     result = show("demo", "--light")
-    assert time.monotonic() - began < LIMIT_S
     check_demo(result)
     assert "the built-in virtual reader" in result.stdout
 
 
 @pytest.mark.pcscd
-def test_the_demo_shows_everything_on_a_pcscd_of_its_own_within_30_seconds() -> None:
-    began = time.monotonic()
+def test_the_demo_shows_everything_on_a_pcscd_of_its_own() -> None:
     result = show("demo")
-    assert time.monotonic() - began < LIMIT_S
     check_demo(result)
     assert "Virtual PCD 00 00" in result.stdout
 

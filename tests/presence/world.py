@@ -33,7 +33,7 @@ from cardd.readers.ports import (
     SourceRestored,
 )
 
-LIMIT_S = 10.0
+LIMIT_S = 25.0
 OK = b"\x90\x00"
 NONCE = "n" * 22
 UID = bytes.fromhex("04112233445566")

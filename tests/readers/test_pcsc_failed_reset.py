@@ -39,5 +39,5 @@ def test_a_card_whose_reset_fails_loses_its_power_with_the_transaction(
         card.off.clear()
         with connection.transaction(), pytest.raises(CardError, match="the reset failed"):
             connection.reset()
-        assert card.off.wait(5)
+        assert card.off.wait(20)
         connection.close()

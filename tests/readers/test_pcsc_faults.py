@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import pytest
 
@@ -22,6 +21,7 @@ from cardd.readers.watcher import PcscSource
 from cardd.worker import Worker
 from scripts.private_pcscd import PrivatePcscd
 from simulators.link import insert
+from tests.limits import ends_soon
 from tests.readers.reader_world import ECHO, EchoCard, Events, pcsc_desk
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.faults]
@@ -109,9 +109,9 @@ def test_pcscd_killed_in_the_middle_of_an_exchange_is_a_documented_error(
     with pcsc_desk(fresh_pcscd) as desk:
         with desk.card_seen(EchoCard(answer=slow)):
             over, results = outcome_of(worker, desk, desk.reader)
-            assert reached.wait(5)
+            assert reached.wait(20)
             fresh_pcscd.kill()
-            assert over.wait(5)
+            assert over.wait(20)
             answer.set()
         (error,) = results
         assert isinstance(error, ReaderUnavailable)
@@ -120,7 +120,7 @@ def test_pcscd_killed_in_the_middle_of_an_exchange_is_a_documented_error(
         desk.events.until(SourceRestored, 6.0)
         with desk.card_seen():
             over, results = outcome_of(worker, desk, desk.reader)
-            assert over.wait(5)
+            assert over.wait(20)
             assert results == [b"\x01\x02\x03\x90\x00"]
     assert worker.stop(2.0)
 
@@ -141,23 +141,22 @@ def test_a_card_that_never_answers_holds_up_neither_the_stop_nor_the_other_reade
     before = set(threading.enumerate())
     with pcsc_desk(fresh_pcscd) as desk, desk.card_seen(EchoCard(answer=never)):
         over, _ = outcome_of(stuck, desk, desk.reader)
-        assert reached.wait(5)
+        assert reached.wait(20)
         with insert(EchoCard(), fresh_pcscd.addresses[1]):
             seen = desk.events.until(CardInserted)
             assert seen.reader == fresh_pcscd.readers[1]
             other_over, results = outcome_of(free, desk, seen.reader)
-            assert other_over.wait(5)
+            assert other_over.wait(20)
             assert results == [b"\x01\x02\x03\x90\x00"]
         assert free.stop(2.0)
         assert not stuck.stop(0.1)
-        began = time.monotonic()
-        desk.source.stop()
-        assert time.monotonic() - began < 2.0
+        with ends_soon():
+            desk.source.stop()
         ours = [t for t in set(threading.enumerate()) - before if t.name == "pcsc-watcher"]
         assert ours == []
         assert not over.is_set()
         answer.set()
-        assert over.wait(5)
+        assert over.wait(20)
 
 
 def test_a_card_held_by_a_stuck_exchange_is_busy_for_the_next(fresh_pcscd: PrivatePcscd) -> None:
@@ -172,13 +171,11 @@ def test_a_card_held_by_a_stuck_exchange_is_busy_for_the_next(fresh_pcscd: Priva
     worker.start()
     with pcsc_desk(fresh_pcscd) as desk, desk.card_seen(EchoCard(answer=never)):
         over, _ = outcome_of(worker, desk, desk.reader)
-        assert reached.wait(5)
-        began = time.monotonic()
-        with pytest.raises(CardError):
+        assert reached.wait(20)
+        with ends_soon(), pytest.raises(CardError):
             desk.source.connect(desk.reader)
-        assert time.monotonic() - began < 3.0
         answer.set()
-        assert over.wait(5)
+        assert over.wait(20)
     assert worker.stop(2.0)
 
 
@@ -188,9 +185,8 @@ def test_a_pcscd_that_hangs_does_not_hold_up_the_stop(fresh_pcscd: PrivatePcscd)
         process = fresh_pcscd._process
         assert process is not None
         os.kill(process.pid, signal.SIGSTOP)
-        began = time.monotonic()
-        desk.source.stop()
-        assert time.monotonic() - began < 2.0
+        with ends_soon():
+            desk.source.stop()
         fresh_pcscd.kill()
 
 

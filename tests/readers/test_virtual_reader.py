@@ -20,6 +20,7 @@ from cardd.readers.ports import (
 )
 from cardd.readers.virtual import VirtualSource
 from simulators.faults import Faults
+from tests.limits import DELAYED_ACKNOWLEDGEMENT_S, ends_soon, fastest_s
 from tests.readers.reader_world import ATR, ECHO, Desk, EchoCard, Events, virtual_desk
 
 pytestmark = pytest.mark.unit
@@ -77,31 +78,9 @@ def ended(card: socket.socket) -> bool:
 def test_on_a_tcp_port_a_command_takes_no_40_ms(short_path: Path) -> None:
     with virtual_desk("tcp:127.0.0.1:0") as desk, desk.card_seen():
         connection = desk.source.connect(desk.reader)
-        began = time.monotonic()
-        for _ in range(20):
-            connection.transmit(ECHO)
-        assert time.monotonic() - began < 0.4
+        fastest = fastest_s(lambda: connection.transmit(ECHO))
+        assert fastest < DELAYED_ACKNOWLEDGEMENT_S
         connection.close()
-
-
-def test_a_card_is_announced_at_once(desk: Desk) -> None:
-    fastest = 1.0
-    for _ in range(5):
-        began = time.monotonic()
-        with desk.card_seen():
-            fastest = min(fastest, time.monotonic() - began)
-        desk.wait_empty()
-    assert fastest < 0.05
-
-
-def test_a_card_taken_away_is_announced_at_once(desk: Desk) -> None:
-    fastest = 1.0
-    for _ in range(5):
-        with desk.card_seen():
-            began = time.monotonic()
-        desk.wait_empty()
-        fastest = min(fastest, time.monotonic() - began)
-    assert fastest < 0.05
 
 
 def test_the_socket_is_for_its_user_alone_and_goes_with_the_reader(path: Path) -> None:
@@ -187,9 +166,9 @@ def test_a_card_that_answers_no_command_is_mute_and_dropped(desk: Desk) -> None:
         connection = desk.source.connect(desk.reader)
         connection.transmit(ECHO)
         began = time.monotonic()
-        with pytest.raises(CardMute):
+        with ends_soon(), pytest.raises(CardMute):
             connection.transmit(ECHO)
-        assert 0.3 < time.monotonic() - began < 1.5
+        assert time.monotonic() - began > 0.3
         assert desk.events.next() == CardWithdrawn(desk.reader)
         with pytest.raises(CardRemoved):
             connection.transmit(ECHO)
@@ -219,11 +198,10 @@ def test_a_stop_in_the_middle_of_an_exchange_ends_it(path: Path) -> None:
     ):
         thread = threading.Thread(target=exchange, args=(desk,), daemon=True)
         thread.start()
-        assert reached.wait(5)
-        began = time.monotonic()
-        desk.source.stop()
-        thread.join(5)
-        assert time.monotonic() - began < 2.0
+        assert reached.wait(20)
+        with ends_soon():
+            desk.source.stop()
+            thread.join(5)
         answer.set()
     assert [type(error) for error in errors] == [CardRemoved]
 
@@ -335,10 +313,8 @@ def test_an_answer_that_trickles_in_has_one_time_limit_for_all_of_it(
         with connection.transaction():
             thread = threading.Thread(target=trickle, args=(card,), daemon=True)
             thread.start()
-            began = time.monotonic()
-            with pytest.raises(CardMute):
+            with ends_soon(), pytest.raises(CardMute):
                 connection.transmit(ECHO)
-            assert time.monotonic() - began < 2.0
         done.set()
         thread.join(5)
 

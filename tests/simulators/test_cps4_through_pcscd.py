@@ -61,7 +61,7 @@ def test_a_card_torn_at_a_wrong_pin_has_lost_the_try(pcscd: PrivatePcscd, cps4_c
         send(card, SELECT_CHIPDOC)
         with pytest.raises(TransmitFailed):
             send(card, WRONG)
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
     card.leave()
     assert cps4.chip.codes[1].tries_left == 2
 

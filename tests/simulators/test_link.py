@@ -14,6 +14,7 @@ from simulators.desfire import VirtualDesfire
 from simulators.faults import Faults
 from simulators.link import LinkError, insert
 from simulators.stay import Fixed, Tap, Times
+from tests.limits import DELAYED_ACKNOWLEDGEMENT_S, fastest_s
 from tests.simulators.virtual_reader import VirtualReader
 
 pytestmark = pytest.mark.unit
@@ -42,10 +43,10 @@ def test_a_card_says_its_atr_and_answers_commands(
         reader.accept()
         assert reader.transmit(ATR) == bytes.fromhex("3B8180018080")
         reader.send(ON)
-        assert insertion.wait_powered(5)
+        assert insertion.wait_powered(20)
         assert reader.transmit(GET_UID) == card.uid + b"\x90\x00"
         assert reader.transmit(GET_VERSION)[-2:] == b"\x91\xaf"
-        assert insertion.wait_commands(2, 5)
+        assert insertion.wait_commands(2, 20)
         assert insertion.answered == 2
     assert reader.card_is_gone()
     assert card.commands == [GET_UID, GET_VERSION]
@@ -85,10 +86,7 @@ def test_a_message_in_single_bytes_is_one_message(
 def test_exchanges_do_not_wait_for_delayed_acknowledgements(card: VirtualDesfire) -> None:
     with VirtualReader() as reader, insert(card, reader.address):
         reader.accept()
-        started = time.perf_counter()
-        for _ in range(50):
-            reader.transmit(GET_UID)
-        assert (time.perf_counter() - started) / 50 < 0.02, "40 ms is Linux waiting for an ACK"
+        assert fastest_s(lambda: reader.transmit(GET_UID)) < DELAYED_ACKNOWLEDGEMENT_S
 
 
 def test_a_pulled_card_is_gone(card: VirtualDesfire, reader: VirtualReader) -> None:
@@ -104,9 +102,9 @@ def test_a_pulled_card_is_gone(card: VirtualDesfire, reader: VirtualReader) -> N
 def test_a_card_leaves_when_its_time_is_over(card: VirtualDesfire, reader: VirtualReader) -> None:
     with insert(card, reader.address, stay=Fixed(0.05)) as insertion:
         reader.accept()
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
         assert reader.card_is_gone()
-        assert not insertion.wait_commands(1, 5)
+        assert not insertion.wait_commands(1, 20)
 
 
 def test_a_card_leaves_in_the_middle_of_a_message_when_its_time_is_over(
@@ -115,7 +113,7 @@ def test_a_card_leaves_in_the_middle_of_a_message_when_its_time_is_over(
     with insert(card, reader.address, stay=Fixed(0.05)) as insertion:
         reader.accept()
         reader.card.sendall(b"\x00\x05\xff")
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
     assert card.commands == []
 
 
@@ -125,7 +123,7 @@ def test_a_card_notices_that_the_reader_is_gone(
     with insert(card, reader.address) as insertion:
         reader.accept()
         reader.card.close()
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
         assert insertion.error is None
 
 
@@ -139,7 +137,7 @@ def test_a_card_that_is_polled_but_not_powered_comes_anew(
         reader.accept()
         assert reader.transmit(ATR) == card.atr
         reader.send(ON)
-        assert insertion.wait_powered(5)
+        assert insertion.wait_powered(20)
         assert reader.transmit(GET_UID) == card.uid + b"\x90\x00"
 
 
@@ -160,7 +158,7 @@ def test_a_torn_card_has_or_has_not_carried_the_command_out(
         reader.transmit(GET_UID)
         reader.send(GET_VERSION)
         assert reader.card_is_gone()
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
         assert insertion.answered == 1
     assert len(card.commands) == seen
 
@@ -200,7 +198,7 @@ def test_a_fault_of_the_card_ends_the_insertion_and_is_told(reader: VirtualReade
         reader.accept()
         reader.send(GET_UID)
         assert reader.card_is_gone()
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
         assert isinstance(insertion.error, RuntimeError)
 
 
@@ -216,7 +214,7 @@ def test_a_card_waits_for_a_reader_that_comes_later(card: VirtualDesfire, tmp_pa
     late = threading.Timer(0.1, come_late)
     late.start()
     with insert(card, f"unix:{path}") as insertion:
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
     late.join()
     assert answers == [card.atr]
 

@@ -24,7 +24,7 @@ from tests.simulators.cps4_side import SELECT_CHIPDOC
 pytestmark = pytest.mark.unit
 
 ENTRY = PinEntry(bytes.fromhex("01200001"), 4, 8)
-LIMIT_S = 10.0
+LIMIT_S = 25.0
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from simulators.desfire import VirtualDesfire
 from simulators.faults import Faults, TearMoment
 from simulators.link import insert
 from simulators.stay import Fixed
+from tests.limits import DELAYED_ACKNOWLEDGEMENT_S, fastest_s
 from tests.simulators.pcsc_side import PcscCard, TransmitFailed
 
 pytestmark = pytest.mark.pcscd
@@ -43,13 +43,9 @@ def test_a_card_answers_without_delayed_acknowledgements(
 ) -> None:
     with insert(badge, pcscd.addresses[0]) as insertion:
         card = PcscCard(pcscd.readers[0])
-        started = time.perf_counter()
-        for _ in range(50):
-            assert card.transmit(GET_UID) == badge.uid + b"\x90\x00"
-        spent = time.perf_counter() - started
-        assert insertion.wait_commands(50, 5)
+        assert fastest_s(lambda: card.transmit(GET_UID)) < DELAYED_ACKNOWLEDGEMENT_S
+        assert insertion.wait_commands(50, 20)
     card.leave()
-    assert spent / 50 < 0.02, "44 ms is what the driver takes when an ACK is delayed"
 
 
 @pytest.mark.parametrize(("tear", "applications"), [("before", 0), ("after", 1)])
@@ -62,7 +58,7 @@ def test_a_torn_card_is_a_failed_command_and_leaves_a_working_reader(
         card.transmit(GET_UID)
         with pytest.raises(TransmitFailed):
             card.transmit(CREATE)
-        assert insertion.wait_gone(5)
+        assert insertion.wait_gone(20)
     card.leave()
     assert len(badge.chip.applications) == applications
     assert works(pcscd)
@@ -86,12 +82,12 @@ def test_a_card_that_replaces_another_between_two_polls_is_powered_all_the_same(
     other = VirtualDesfire.factory("ev2")
     with insert(badge, pcscd.addresses[0]) as first:
         card = PcscCard(pcscd.readers[0])
-        assert first.wait_powered(5)
+        assert first.wait_powered(20)
     # The driver learns here that the first card is gone, and takes the second one for it.
     with pytest.raises(TransmitFailed):
         card.transmit(GET_UID)
     with insert(other, pcscd.addresses[0]) as second:
-        assert second.wait_powered(5)
+        assert second.wait_powered(20)
         again = PcscCard(pcscd.readers[0])
         assert again.transmit(GET_UID) == other.uid + b"\x90\x00"
     again.leave()

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 from typing import Self
 
-LIMIT_SECONDS = 5.0
+LIMIT_SECONDS = 20.0
 
 
 class VirtualReader:
