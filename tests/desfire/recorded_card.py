@@ -10,7 +10,8 @@ from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.command import Command, CommunicationMode, Ins
-from cardd.desfire.files import AccessRights, DataFileSettings, encode_file_number, encode_length
+from cardd.desfire.fields import encode_file_number, encode_length
+from cardd.desfire.files import AccessRights, DataFileSettings
 from cardd.desfire.keys import DesfireKey, Ev2SessionKeys, KeyType
 from cardd.desfire.messaging import SecureMessaging
 from cardd.desfire.messaging.d40 import D40Messaging
