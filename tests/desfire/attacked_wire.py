@@ -11,7 +11,13 @@ from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.authentication import AuthenticationScheme, handshake
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.command import CommunicationMode
-from cardd.desfire.files import AccessRights, DataFileSettings
+from cardd.desfire.file_settings import (
+    AccessRights,
+    DataFileSettings,
+    FileSettings,
+    RecordFileSettings,
+    ValueFileSettings,
+)
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import CardProtocolError, CardStatusError
 from cardd.iso7816.exchange import Exchange
@@ -25,6 +31,14 @@ USER, OTHER = 1, 2
 PLAIN, MAC, FULL = CommunicationMode.PLAIN, CommunicationMode.MAC, CommunicationMode.FULL
 MODES = {1: PLAIN, 2: MAC, 3: FULL}
 FILE_BYTES = 70
+BACKUP, VALUE, RECORDS = 4, 5, 6
+RIGHTS = AccessRights(read=USER, write=USER, read_write=USER, change=0)
+FILES: dict[int, FileSettings] = {
+    **{number: DataFileSettings(mode, RIGHTS, FILE_BYTES) for number, mode in MODES.items()},
+    BACKUP: DataFileSettings(FULL, RIGHTS, 8, backup=True),
+    VALUE: ValueFileSettings(FULL, RIGHTS, -100, 100, 50, limited_credit=True),
+    RECORDS: RecordFileSettings(MAC, RIGHTS, 8, 4),
+}
 
 REFUSALS = (CardStatusError, CardProtocolError)
 Run = Callable[[DesfireCard], Exchange[Any]]
@@ -80,12 +94,11 @@ def content(number: int) -> bytes:
 
 @cache
 def personalised(mechanism: Mechanism) -> Chip:
-    """Return a chip with an application of three keys, and a file of each communication mode."""
+    """Return a chip with an application of three keys and a file of each mode and type."""
     virtual = VirtualDesfire.factory(mechanism.product, rng=Numbers("factory"))
     card = DesfireCard()
     zero = DesfireKey.zero(mechanism.key_type)
     settings = ApplicationSettings(KeySettings(free_directory=True), 3, mechanism.key_type)
-    rights = AccessRights(read=USER, write=USER, read_write=USER, change=0)
     steps: list[Run] = [
         lambda card: card.create_application(AID, settings),
         lambda card: card.select_application(AID),
@@ -93,10 +106,8 @@ def personalised(mechanism: Mechanism) -> Chip:
         lambda card: card.change_key(USER, mechanism.key(USER), old_key=zero),
         lambda card: card.change_key(OTHER, mechanism.key(OTHER), old_key=zero),
         *(
-            lambda card, number=number, mode=mode: card.create_file(
-                number, DataFileSettings(mode, rights, FILE_BYTES)
-            )
-            for number, mode in MODES.items()
+            lambda card, number=number, settings=settings: card.create_file(number, settings)
+            for number, settings in FILES.items()
         ),
         lambda card: card.change_key(0, mechanism.key(0)),
         mechanism.authenticate(USER, mechanism.key(USER), "write"),
@@ -137,6 +148,13 @@ def session_of(mechanism: Mechanism, seed: str) -> list[Step]:
         Step("write MAC", lambda card: card.write_data(2, 0, bytes(60), MAC)),
         Step("write full", lambda card: card.write_data(3, 0, b"full", FULL)),
         Step("read MAC again", lambda card: card.read_data(2, 2, 5, MAC)),
+        Step("get value", lambda card: card.get_value(VALUE, FULL)),
+        Step("credit", lambda card: card.credit(VALUE, 7, FULL)),
+        Step("debit", lambda card: card.debit(VALUE, 1, FULL)),
+        Step("write backup", lambda card: card.write_data(BACKUP, 0, b"backup", FULL)),
+        Step("write record", lambda card: card.write_record(RECORDS, 0, b"a record", MAC)),
+        Step("commit", lambda card: card.commit_transaction()),
+        Step("read records", lambda card: card.read_records(RECORDS, 0, 1, 8, MAC)),
         Step("authenticate as master", mechanism.authenticate(0, master, f"{seed} again")),
         Step(
             "change another key",
@@ -157,6 +175,12 @@ class Moment:
     card: DesfireCard
     virtual: VirtualDesfire
 
+    @property
+    def stored(self) -> tuple[Chip, dict[int, Any]]:
+        """What the card holds: for good, and until its transaction ends."""
+        activation = self.virtual._activation
+        return activation.chip, dict(activation.transaction)
+
     def copy(self) -> "Moment":
         # The chip is a value that commands replace: both copies begin with the same one.
         memo = {id(self.virtual.chip): self.virtual.chip}
@@ -175,7 +199,7 @@ class Done:
     before: Moment
     frames: tuple[tuple[bytes, bytes], ...]
     result: Any
-    chip_after: Chip
+    stored_after: tuple[Chip, dict[int, Any]]
 
 
 @cache
@@ -186,7 +210,7 @@ def honest(mechanism: Mechanism, seed: str = "one") -> tuple[Done, ...]:
         moment.virtual.commands.clear()
         before, wire = moment.copy(), Wire(moment.virtual)
         result = play(step.run(moment.card), wire.transmit)
-        done.append(Done(step, before, tuple(wire.frames), result, moment.virtual.chip))
+        done.append(Done(step, before, tuple(wire.frames), result, moment.stored))
     return tuple(done)
 
 
