@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from cardd.assurance.levels import Acr
+from cardd.badges.inspection.facts import BadgeFacts, RegistryFacts
 
 # The look-ahead, because Python's $ also matches before a last line feed; ECMA-262's does not.
 Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$(?!\n)")]
@@ -48,7 +49,17 @@ class Encode(msgspec.Struct, frozen=True, tag="encode", forbid_unknown_fields=Tr
     holder: str | None = None
 
 
-Procedure = Tap | Prepare | Encode
+class Inspect(msgspec.Struct, frozen=True, tag="inspect", forbid_unknown_fields=True):
+    """Read a badge of ours under its own keys; nothing on it changes.
+
+    `try_other_keys` also tries keys that it must not have, where it does not answer to its own.
+    """
+
+    uid: Uid
+    try_other_keys: bool = False
+
+
+Procedure = Tap | Prepare | Encode | Inspect
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
@@ -124,7 +135,15 @@ class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
     exposed: bool
 
 
-Outcome = Authenticated | Prepared | Encoded
+class Inspected(msgspec.Struct, frozen=True, tag="inspected"):
+    """What the registry says of a badge, and what the badge says under its own keys."""
+
+    registry: RegistryFacts
+    holder: HolderClaims | None
+    card: BadgeFacts
+
+
+Outcome = Authenticated | Prepared | Encoded | Inspected
 
 
 # No blanks but single ones inside, no control characters; nothing that looks like a holder's id.

@@ -21,6 +21,7 @@ class Right(StrEnum):
     PREPARE = "prepare"
     ENCODE = "encode"
     ENCODE_FACTORY = "encode-factory"
+    INSPECT = "inspect"
     PEOPLE = "people"
     REVOKE = "revoke"
     CPS = "cps"
