@@ -1,6 +1,5 @@
 """Wrapped commands: `90 INS 00 00 [Lc data] 00`, and their answers, data and `91 xx`."""
 
-from simulators.desfire.chip import Product
 from simulators.desfire.status import Status
 
 CLA_WRAPPED = 0x90
@@ -9,9 +8,6 @@ INS_SELECT = 0xA4
 SW1_WRAPPED = 0x91
 CONTINUE = 0xAF
 
-# EV1: a 64-byte frame less PCB, CRC and the instruction (ELM's traces carry 59). EV2: 128 bytes,
-# less block and APDU framing; not confirmed on a card.
-FRAME_BYTES = {Product.EV1: 59, Product.EV2: 119}
 LONG_FRAME_BYTES = 256
 
 
