@@ -1,9 +1,10 @@
 """The answer to GetFileSettings: what a card says of a file.
 
 The layouts are those that manuals of readers print (QM-ABCM7, 5.8.2.11), with what EV2 and EV3 add:
-bit 7 of the options says that further sets of access rights follow, bit 6 that the settings of
-Secure Dynamic Messaging do (NT4H2421Gx, table 73). An answer with both is refused, as their order
-is not published; so is a transaction MAC file, which no command here creates.
+bit 7 of the options says that further sets of access rights follow (NXP's reader library,
+phalMfdfEVx), bit 6 that the settings of Secure Dynamic Messaging do (NT4H2421Gx, table 73). An
+answer with both is refused, as their order is not published; so are a file mapped to a MIFARE
+Classic (bit 5) and a transaction MAC file, which no command here creates.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,13 @@ _HEAD_BYTES = 4
 _RIGHTS_BYTES = 2
 _ADDITIONAL_RIGHTS = 0x80
 _SDM = 0x40
+
+_MODES = {
+    0x00: CommunicationMode.PLAIN,
+    0x01: CommunicationMode.MAC,
+    0x02: CommunicationMode.PLAIN,
+    0x03: CommunicationMode.FULL,
+}
 
 _Parser: TypeAlias = Callable[[CommunicationMode, AccessRights, bytes], FileSettings]
 
@@ -73,9 +81,9 @@ def parse_file_settings(answer: bytes) -> FileSettings:
 
 def _mode(option: int) -> CommunicationMode:
     bits = option & ~(_ADDITIONAL_RIGHTS | _SDM)
-    if bits not in tuple(CommunicationMode) or (option & _SDM and option & _ADDITIONAL_RIGHTS):
+    if bits not in _MODES or (option & _SDM and option & _ADDITIONAL_RIGHTS):
         raise CardProtocolError(f"the card reports communication settings {option:02X}")
-    return CommunicationMode(bits)
+    return _MODES[bits]
 
 
 def _parse_data(

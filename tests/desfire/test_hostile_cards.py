@@ -267,7 +267,7 @@ def test_more_data_than_a_command_can_answer_is_refused():
         ("get_file_ids", "20"),
         ("get_file_ids", "0101"),
         ("get_file_settings", "05 00 0000 200000"),
-        ("get_file_settings", "00 02 0000 200000"),
+        ("get_file_settings", "00 04 0000 200000"),
         ("get_file_settings", "00 00 0000 2000"),
         ("get_key_settings", "0F C2"),
         ("get_key_settings", "0F 80"),

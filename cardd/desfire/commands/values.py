@@ -10,9 +10,9 @@ class ValueCommands(Channel):
     """Tell and change the value of a value file.
 
     `mode` is as for data files. Changes wait for `commit_transaction`; amounts are 0 to 2^31 - 1,
-    and the card refuses one that passes a limit (BOUNDARY_ERROR). In EV1 sessions the data of the
-    three changes travels with its MAC in MAC mode, as that of WriteData does; no trace of these
-    commands in a session is published, so how they are protected is not confirmed on a card.
+    and the card refuses one that passes a limit (BOUNDARY_ERROR). The amount is data as WriteData
+    has it, with a MAC in MAC mode in D40 and EV1 sessions too (NXP's reader library, phalMfdf; no
+    trace of these commands in a session is published).
     """
 
     def get_value(self, number: int, mode: CommunicationMode) -> Exchange[int]:
