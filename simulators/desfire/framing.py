@@ -4,7 +4,6 @@ from simulators.desfire.status import Status
 
 CLA_WRAPPED = 0x90
 CLA_ISO = 0x00
-INS_SELECT = 0xA4
 SW1_WRAPPED = 0x91
 CONTINUE = 0xAF
 
@@ -23,9 +22,6 @@ def unwrap(command: bytes) -> tuple[int, bytes]:
     """Return instruction and data of a wrapped command; raise MalformedCommand."""
     if len(command) < 4:
         raise MalformedCommand(0x6700)
-    if command[0] == CLA_ISO:
-        # No application here has an ISO name, so SELECT finds none (mem: the exact status words).
-        raise MalformedCommand(0x6A82 if command[1] == INS_SELECT else 0x6D00)
     if command[0] != CLA_WRAPPED:
         raise MalformedCommand(0x6E00)
     if command[2] or command[3]:

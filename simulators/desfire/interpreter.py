@@ -83,6 +83,11 @@ class Interpreter:
                 self.activation.session = None
             return b"", refusal.status
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame of the reader's is missing, or one of the card's not fetched."""
+        return self._pending is not None
+
     def forget(self) -> None:
         """End the session, the open transaction and whatever is under way."""
         self._pending, self.activation.transaction = None, {}

@@ -9,8 +9,10 @@ from simulators.desfire import listing, originality, storage
 from simulators.desfire.activation import Activation, Random
 from simulators.desfire.answer_to_select import answer_to_reset
 from simulators.desfire.chip import FACTORY_ATS, Chip
-from simulators.desfire.framing import MalformedCommand, unwrap, wrap
+from simulators.desfire.framing import CLA_ISO, MalformedCommand, unwrap, wrap
 from simulators.desfire.interpreter import Interpreter
+from simulators.desfire.iso.command import IsoRefusal, StatusWord
+from simulators.desfire.iso.interpreter import IsoInterpreter
 from simulators.desfire.product import Product
 
 CLA_READER = 0xFF
@@ -93,6 +95,7 @@ class VirtualDesfire:
     def _power(self, chip: Chip) -> None:
         self._activation = Activation(chip, self._rng)
         self._interpreter = Interpreter(self._activation)
+        self._iso = IsoInterpreter(self._activation)
         self.atr = answer_to_reset(chip.ats)
         self._ats = chip.ats
         self._shown_uid = RANDOM_UID_PREFIX + self._rng(3) if chip.random_uid else chip.uid
@@ -103,11 +106,20 @@ class VirtualDesfire:
         if command[:1] == bytes((CLA_READER,)):
             return self._reader_command(command)
         try:
+            if command[:1] == bytes((CLA_ISO,)):
+                return self._iso_command(command)
+            self._iso.forget()
             ins, data = unwrap(command)
-        except MalformedCommand as malformed:
+        except (MalformedCommand, IsoRefusal) as refused:
             self._interpreter.forget()
-            return malformed.status_word.to_bytes(2)
+            self._iso.forget()
+            return refused.status_word.to_bytes(2)
         return wrap(*self._interpreter.run(ins, data))
+
+    def _iso_command(self, command: bytes) -> bytes:
+        if self._interpreter.waiting:
+            raise IsoRefusal(StatusWord.CONDITIONS)
+        return self._iso.run(command)
 
     def _reader_command(self, command: bytes) -> bytes:
         """Answer GET DATA as the reader does for a contactless card (PC/SC part 3, 3.2.2.1.3)."""
