@@ -90,9 +90,8 @@ UNSEEN: dict[str, dict[str, set[str]]] = {
     },
 }
 
-every_mechanism = pytest.mark.parametrize(
-    "mechanism", MECHANISMS.values(), ids=lambda mechanism: mechanism.name
-)
+TRIED_AT_EACH_FRAME = ("D40 2TDEA", "EV1 3TDEA", "EV1 AES", "EV2")
+"""The other mechanisms differ in the length of a key alone; the random series have them all."""
 
 
 def unseen(mechanism: Mechanism, kind: str) -> set[str]:
@@ -159,10 +158,9 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-@every_mechanism
-def test_an_attack_is_refused_but_where_the_mechanism_cannot_see_it(
-    mechanism: Mechanism, kind: str
-) -> None:
+@pytest.mark.parametrize("name", TRIED_AT_EACH_FRAME)
+def test_an_attack_is_refused_but_where_the_mechanism_cannot_see_it(name: str, kind: str) -> None:
+    mechanism = MECHANISMS[name]
     passed: dict[str, int] = defaultdict(int)
     for done in honest(mechanism):
         for attack in ATTACKS[kind](done, mechanism):
