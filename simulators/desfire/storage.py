@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from simulators.desfire.answer_to_select import historical_bytes
 from simulators.desfire.chip import (
     FACTORY_ATS,
     FACTORY_SAK,
@@ -130,6 +131,8 @@ def load(value: object) -> Chip:
         sak=bytes.fromhex(stored.sak),
         originality_key=_sized(stored.originality_key, (0, FIELD_BYTES), "originality_key"),
     )
+    if historical_bytes(chip.ats) is None:
+        raise ValueError("ats: it is none")
     if chip.free_bytes < 0:
         raise ValueError("used_bytes: more than the storage")
     return chip
