@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 DEMO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo play test check bench lock clean
+.PHONY: help setup setup-dev demo play test fuzz check bench lock clean
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ play: setup ## the same world stays up: tap, pull, cut and revoke by single keys
 test: setup-dev ## install what is missing and run every test
 	@echo "make test: every test" >&2
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --desfire-coverage=95
+
+fuzz: setup-dev ## run the random tests for SECONDS (600), each round with a seed (or with SEED)
+	@echo "make fuzz: random tests, for $(or $(SECONDS),600) s" >&2
+	@$(PYTHON) scripts/fuzz "$(SECONDS)" "$(SEED)"
 
 check: setup-dev ## formatting, linters, types, layers, and that nothing names this machine
 	@echo "make check: ruff, mypy, import-linter, addresses" >&2

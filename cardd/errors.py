@@ -59,6 +59,7 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     INVALID_REQUEST = "invalid_request"
+    BADGE_UNFINISHED = "badge_unfinished"
     BADGE_FULL = "badge_full"
     BADGE_KEYS_UNKNOWN = "badge_keys_unknown"
     UID_UNUSABLE = "uid_unusable"

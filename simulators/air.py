@@ -6,6 +6,10 @@ from enum import IntEnum
 CARRIER_HZ = 13_560_000
 BITS_PER_BYTE = 9
 OVERHEAD_BYTES = 4
+BLOCK_FRAMING_BYTES = 3
+# A DESFire's ATS says FSCI 5; readers that do PC/SC usually take 256 bytes (assumption).
+CARD_FRAME_BYTES = 64
+READER_FRAME_BYTES = 256
 CLA_READER = 0xFF
 
 
@@ -25,7 +29,11 @@ class BitRate(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class AirInterface:
-    """An ISO 14443-4 link at one bit rate both ways. The card's own computing time is not in it."""
+    """An ISO 14443-4 link at one bit rate both ways. The card's own computing time is not in it.
+
+    What does not fit a frame is chained: each further block costs its own framing and the other
+    side's acknowledgement (ISO 14443-4, 7.5.2).
+    """
 
     rate: BitRate
 
@@ -33,5 +41,11 @@ class AirInterface:
         """Return the time on the air; none for what the reader answers itself (`FF ..`)."""
         if command[:1] == bytes((CLA_READER,)):
             return 0.0
-        size = len(command) + len(answer) + 2 * OVERHEAD_BYTES
+        blocks = _blocks(command, CARD_FRAME_BYTES) + _blocks(answer, READER_FRAME_BYTES)
+        acknowledgements = blocks - 2
+        size = len(command) + len(answer) + (blocks + acknowledgements) * OVERHEAD_BYTES
         return size * BITS_PER_BYTE / self.rate.bits_per_second
+
+
+def _blocks(message: bytes, frame_bytes: int) -> int:
+    return max(1, -(-len(message) // (frame_bytes - BLOCK_FRAMING_BYTES)))

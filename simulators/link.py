@@ -189,8 +189,11 @@ class Insertion:
         except Mute:
             self._pulled.wait(max(0.0, self._deadline() - time.monotonic()))
             raise StayOver from None
+        late = self._faults.pause_seconds
         if self._air is not None:
-            self._pulled.wait(self._air.seconds(command, answer))
+            late += self._air.seconds(command, answer)
+        if late:
+            self._pulled.wait(late)
         self._wire.send(answer)
         with self._changed:
             self.answered += 1

@@ -7,7 +7,12 @@ import pytest
 from scripts.private_pcscd import PrivatePcscd, enter_namespace
 from tests.simulators.pcsc_side import await_empty
 
-pytest_plugins = ["tests.budget", "tests.desfire_coverage", "tests.services.fixtures"]
+pytest_plugins = [
+    "tests.budget",
+    "tests.desfire_coverage",
+    "tests.examples",
+    "tests.services.fixtures",
+]
 
 
 @pytest.fixture(scope="session")

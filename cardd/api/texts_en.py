@@ -140,6 +140,10 @@ TEXTS: dict[Code, Text] = {
         "Invalid request",
         "The application sent an invalid request. Tell support, and quote this message.",
     ),
+    Code.BADGE_UNFINISHED: Text(
+        "Renewal not finished",
+        "The renewal of this badge's keys was interrupted. Have it finished at the badge office.",
+    ),
     Code.BADGE_FULL: Text(
         "Badge full",
         "There is not enough room left on this badge. Take another badge.",

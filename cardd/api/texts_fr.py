@@ -142,6 +142,11 @@ TEXTS: dict[Code, Text] = {
         "Demande incorrecte",
         "L’application a envoyé une demande incorrecte. Prévenez le support en citant ce message.",
     ),
+    Code.BADGE_UNFINISHED: Text(
+        "Renouvellement inachevé",
+        "Le renouvellement des clés de ce badge a été interrompu. Faites-le terminer au "
+        "service des badges.",
+    ),
     Code.BADGE_FULL: Text(
         "Badge plein",
         "Il n’y a plus assez de place sur ce badge. Prenez un autre badge.",

@@ -1,6 +1,6 @@
 """May this badge, or this person's own card, speak for this holder now?"""
 
-from cardd.badges.model import Badge, Holder, HolderStatus
+from cardd.badges.model import Badge, Holder, HolderStatus, Scheme
 from cardd.badges.states import BadgeState
 from cardd.errors import Code, Refused
 
@@ -24,6 +24,16 @@ def admit(badge: Badge, holder: Holder | None, now: float) -> Holder:
     if holder is None:
         raise Refused(Code.BADGE_NOT_HANDED_OVER, f"badge {badge.number} has no holder")
     return admit_holder(holder, now)
+
+
+def require_scheme(badge: Badge, minimum: Scheme) -> None:
+    """Raise Refused (`card_not_supported`) for a badge of a weaker scheme than the site takes."""
+    if not badge.scheme.meets(minimum):
+        raise Refused(
+            Code.CARD_NOT_SUPPORTED,
+            f"badge {badge.number} was encoded for {badge.scheme}, and the site asks for "
+            f"{minimum}; encode another one",
+        )
 
 
 def admit_holder(holder: Holder, now: float) -> Holder:

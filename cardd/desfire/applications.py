@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cardd.desfire.fields import encode_iso_file_id
 from cardd.desfire.keys import KeyType
 from cardd.errors import CardProtocolError
 
@@ -17,6 +18,10 @@ CHANGE_KEY_SAME = 0xE
 
 CHANGE_KEY_FROZEN = 0xF
 """Value of `KeySettings.change_key`: no key but the master key is ever changed."""
+
+DF_NAME_BYTES = range(1, 17)
+DF_NAME_ANSWER_BYTES = range(5, 22)
+"""One application in the answer to GetDFNames: AID, ISO file identifier, DF name."""
 
 _ISO_FILE_IDS = 0x20
 
@@ -83,18 +88,21 @@ class KeySettings:
 class ApplicationSettings:
     """What CreateApplication takes and GetKeySettings tells: key settings, key count, key type.
 
-    No ISO file identifiers and no key sets: a card that reports key sets is refused.
+    With `iso_file_ids`, files of the application have ISO 7816-4 identifiers. A card that reports
+    key sets is refused.
     """
 
     key_settings: KeySettings
     key_count: int
     key_type: KeyType = KeyType.AES
+    iso_file_ids: bool = False
 
     def encode(self) -> bytes:
         """Return both bytes of CreateApplication."""
         if not 1 <= self.key_count <= MAX_KEYS:
             raise ValueError(f"an application has 1 to {MAX_KEYS} keys")
-        return bytes((self.key_settings.encode(), self.key_type | self.key_count))
+        keys = self.key_type | self.iso_file_ids * _ISO_FILE_IDS | self.key_count
+        return bytes((self.key_settings.encode(), keys))
 
     @classmethod
     def parse(cls, answer: bytes) -> "ApplicationSettings":
@@ -104,4 +112,41 @@ class ApplicationSettings:
         settings, keys = answer[0], answer[1] & ~_ISO_FILE_IDS
         if keys & 0xF0 not in tuple(KeyType) or not 1 <= keys & 0x0F <= MAX_KEYS:
             raise CardProtocolError(f"the card reports unknown key settings: {answer.hex()}")
-        return cls(KeySettings.parse(settings), keys & 0x0F, KeyType(keys & 0xF0))
+        return cls(
+            KeySettings.parse(settings),
+            keys & 0x0F,
+            KeyType(keys & 0xF0),
+            iso_file_ids=bool(answer[1] & _ISO_FILE_IDS),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DfName:
+    """An application as ISO 7816-4 commands see it: its AID, file identifier and DF name."""
+
+    aid: int
+    iso_file_id: int
+    name: bytes
+
+
+def encode_iso_names(iso_file_id: int | None, df_name: bytes | None) -> bytes:
+    """Return what follows an application's settings; ValueError for a name without identifier."""
+    if df_name is not None and (iso_file_id is None or len(df_name) not in DF_NAME_BYTES):
+        raise ValueError("a DF name has 1 to 16 bytes and needs an ISO file identifier")
+    identifier = b"" if iso_file_id is None else encode_iso_file_id(iso_file_id)
+    return identifier + (df_name or b"")
+
+
+def parse_df_names(frames: tuple[bytes, ...]) -> tuple[DfName, ...]:
+    """Read the answer to GetDFNames, one application a frame; CardProtocolError for any other."""
+    entries = [frame for frame in frames if frame]
+    if any(len(entry) not in DF_NAME_ANSWER_BYTES for entry in entries):
+        raise CardProtocolError("a frame of the answer to GET_DF_NAMES is no application's")
+    return tuple(
+        DfName(
+            int.from_bytes(entry[:AID_BYTES], "little"),
+            int.from_bytes(entry[AID_BYTES : AID_BYTES + 2], "little"),
+            entry[AID_BYTES + 2 :],
+        )
+        for entry in entries
+    )

@@ -10,6 +10,9 @@ from cardd.desfire.commands.data import DataCommands
 from cardd.desfire.commands.files import FileCommands
 from cardd.desfire.commands.keys import KeyCommands
 from cardd.desfire.commands.picc import PiccCommands
+from cardd.desfire.commands.records import RecordCommands
+from cardd.desfire.commands.transactions import TransactionCommands
+from cardd.desfire.commands.values import ValueCommands
 
 
 class DesfireCard(
@@ -19,6 +22,9 @@ class DesfireCard(
     KeyCommands,
     FileCommands,
     DataCommands,
+    ValueCommands,
+    RecordCommands,
+    TransactionCommands,
 ):
     """A DESFire EV1 or later, of which nothing is known but what was done to it here.
 

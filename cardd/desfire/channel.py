@@ -7,7 +7,14 @@ from typing import TypeVar
 from cardd.desfire.applications import PICC_AID, encode_aid
 from cardd.desfire.authentication import Handshake
 from cardd.desfire.command import Command, Ins
-from cardd.desfire.framing import FRAME_BYTES, parse_frame, send, transceive, wrap
+from cardd.desfire.framing import (
+    FRAME_BYTES,
+    MOST_FRAME_BYTES,
+    parse_frame,
+    send,
+    transceive,
+    wrap,
+)
 from cardd.desfire.messaging import OVERHEAD_BYTES, SecureMessaging
 from cardd.desfire.messaging.plain import PlainMessaging
 from cardd.errors import CardProtocolError
@@ -29,28 +36,48 @@ class Channel:
 
     `selected` is the AID selected, None where a failed selection left it unknown. `session` is
     None where nobody is authenticated: an error status, an answer that secure messaging refuses,
-    and an exchange given up half-way end it.
+    and an exchange given up half-way end it. `frame_bytes` is what one command frame carries;
+    `Version.frame_bytes` tells what a product takes.
     """
 
     def __init__(self, *, frame_bytes: int = FRAME_BYTES) -> None:
         self.selected: int | None = PICC_AID
         self.session: Session | None = None
-        self._frame_bytes = frame_bytes
+        self.frame_bytes = frame_bytes
+
+    @property
+    def frame_bytes(self) -> int:
+        """Return what one command frame carries."""
+        return self._frame_bytes
+
+    @frame_bytes.setter
+    def frame_bytes(self, count: int) -> None:
+        if not 1 <= count <= MOST_FRAME_BYTES:
+            raise ValueError(f"a frame carries 1 to {MOST_FRAME_BYTES} bytes")
+        self._frame_bytes = count
 
     def perform(self, command: Command) -> Exchange[bytes]:
         """Send a command under the session, if any, and return its checked data.
+
+        Errors as `perform_by_frames`.
+        """
+        return b"".join((yield from self.perform_by_frames(command)))
+
+    def perform_by_frames(self, command: Command) -> Exchange[tuple[bytes, ...]]:
+        """As `perform`; return the data as the card cut it into frames.
 
         Raises CardStatusError for an error status, CardProtocolError for a malformed answer or one
         whose protection is wrong, RuntimeError for a FULL command without a session.
         """
         session, self.session = self.session, None
         messaging = session.messaging if session else PlainMessaging()
-        answer = yield from transceive(
+        frames = yield from transceive(
             command.ins,
             messaging.protect(command),
             answer_limit=command.answer_bytes[1] + OVERHEAD_BYTES,
             frame_bytes=self._frame_bytes,
         )
+        answer = b"".join(frames)
         data = answer if command.ends_session else messaging.unprotect(command, answer)
         least, most = command.answer_bytes
         if not least <= len(data) <= most:
@@ -60,22 +87,28 @@ class Channel:
             )
         # The session is back only now: whatever went wrong above has ended it.
         self.session = None if command.ends_session else session
-        return data
+        return _cut(data, frames)
 
     def ask(self, command: Command, read: Callable[[bytes], Result]) -> Exchange[Result]:
         """Perform a command and read its data, which ends the session where it is malformed.
 
         `read` raises CardProtocolError for data that means nothing; the rest as `perform`.
         """
-        data = yield from self.perform(command)
+        return self.ask_by_frames(command, lambda frames: read(b"".join(frames)))
+
+    def ask_by_frames(
+        self, command: Command, read: Callable[[tuple[bytes, ...]], Result]
+    ) -> Exchange[Result]:
+        """As `ask`, for data of which it matters how the card cut it into frames."""
+        frames = yield from self.perform_by_frames(command)
         session, self.session = self.session, None
-        result = read(data)
+        result = read(frames)
         self.session = session
         return result
 
-    def select(self, aid: int) -> Exchange[None]:
-        """Select an application, which ends the session."""
-        (answer,) = yield from send(self._begin_selection(aid))
+    def select(self, aid: int, second_aid: int | None = None) -> Exchange[None]:
+        """Select an application, or two at once, which ends the session."""
+        (answer,) = yield from send(self._begin_selection(aid, second_aid))
         self._end_selection(aid, answer)
 
     def authenticate(self, handshake: Handshake) -> Exchange[None]:
@@ -99,25 +132,35 @@ class Channel:
             raise RuntimeError("this needs an authenticated session")
         return self.session
 
-    def _begin_selection(self, aid: int) -> bytes:
-        apdu = wrap(Ins.SELECT_APPLICATION, encode_aid(aid))
+    def _begin_selection(self, aid: int, second_aid: int | None = None) -> bytes:
+        second = b"" if second_aid is None else encode_aid(second_aid)
+        apdu = wrap(Ins.SELECT_APPLICATION, encode_aid(aid) + second)
         self.session, self.selected = None, None
         return apdu
 
     def _end_selection(self, aid: int, answer: bytes) -> None:
-        frame = parse_frame(Ins.SELECT_APPLICATION.name, answer)
+        frame = parse_frame(Ins.SELECT_APPLICATION, answer)
         if frame.more or frame.data:
             raise CardProtocolError("the card answered SELECT_APPLICATION with data")
         self.selected = aid
 
     def _finish_authentication(self, handshake: Handshake, answer: bytes) -> Exchange[None]:
         name = handshake.ins.name
-        challenge = parse_frame(name, answer)
+        challenge = parse_frame(handshake.ins, answer)
         if not challenge.more:
             raise CardProtocolError(f"the card answered {name} without a challenge")
         response = handshake.respond(challenge.data)
         (answer,) = yield from send(wrap(Ins.ADDITIONAL_FRAME, response))
-        proof = parse_frame(name, answer)
+        proof = parse_frame(handshake.ins, answer)
         if proof.more:
             raise CardProtocolError(f"the card does not end {name}")
         self.session = Session(handshake.key_number, handshake.finish(proof.data))
+
+
+def _cut(data: bytes, frames: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Cut data where its frames were cut. Protection is at the end: the last ones are shorter."""
+    pieces = []
+    for frame in frames:
+        pieces.append(data[: len(frame)])
+        data = data[len(frame) :]
+    return tuple(pieces)

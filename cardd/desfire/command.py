@@ -36,6 +36,8 @@ class Ins(IntEnum):
     GET_ISO_FILE_IDS = 0x61
     GET_FILE_SETTINGS = 0xF5
     CHANGE_FILE_SETTINGS = 0x5F
+    GET_DF_NAMES = 0x6D
+    READ_SIGNATURE = 0x3C
     READ_DATA = 0xBD
     WRITE_DATA = 0x3D
     READ_DATA_ISO = 0xAD
@@ -70,7 +72,8 @@ class Command:
 
     `checked` is what a CRC of its own follows `data` for: the new key in ChangeKey. `answer_bytes`
     are the least and the most bytes that the answer carries, protection aside. After a command that
-    `ends_session`, the answer carries no MAC.
+    `ends_session`, the answer carries no MAC. Where `length_varies`, the card cannot tell where
+    enciphered data ends, and every mechanism marks the end with 80h.
     """
 
     ins: Ins
@@ -80,6 +83,7 @@ class Command:
     answer_bytes: tuple[int, int] = (0, 0)
     checked: bytes = field(default=b"", repr=False)
     ends_session: bool = False
+    length_varies: bool = False
 
     @property
     def name(self) -> str:

@@ -8,13 +8,21 @@ native commands).
 from dataclasses import dataclass
 
 from cardd.desfire.command import Ins
-from cardd.desfire.status import SW1, Status, status_error
+from cardd.desfire.meanings import status_error
+from cardd.desfire.status import SW1, Status
+from cardd.desfire.version import Product
 from cardd.errors import CardProtocolError
 from cardd.iso7816.apdu import CommandApdu, ResponseApdu
 from cardd.iso7816.exchange import Answers, Exchange
 
-FRAME_BYTES = 54
-"""What one command frame carries: every product takes it in one 64-byte block of ISO 14443-4."""
+FRAME_BYTES = Product.D40.frame_bytes
+"""What one command frame carries where the product is not known: every product takes it."""
+
+MOST_FRAME_BYTES = 255
+"""What a short APDU carries."""
+
+# Read_Sig outside of a session (AN12196 table 30; proxmark3).
+_OTHER_SUCCESS = {Ins.READ_SIGNATURE: 0x9190}
 
 _LEAST_ANSWER_FRAME_BYTES = 16
 _SPARE_FRAMES = 4
@@ -33,21 +41,21 @@ def wrap(ins: Ins, data: bytes = b"") -> bytes:
     return CommandApdu(0x90, ins, data=data, le=256).encode()
 
 
-def parse_frame(command: str, answer: bytes) -> Frame:
+def parse_frame(ins: Ins, answer: bytes) -> Frame:
     """Read one answer frame.
 
     Raises CardStatusError for an error status (91xx, or one of ISO 7816-4 from what took the
     wrapping for an unknown class), CardProtocolError for what is no answer of a DESFire.
     """
     response = ResponseApdu.parse(answer)
-    if response.status == Status.OPERATION_OK.word:
+    if response.status in (Status.OPERATION_OK.word, _OTHER_SUCCESS.get(ins)):
         return Frame(response.data, more=False)
     if response.status == Status.ADDITIONAL_FRAME.word:
         return Frame(response.data, more=True)
     if response.status >> 8 == SW1 or response.status >> 12 == 0x6:
-        raise status_error(command, response.status)
+        raise status_error(ins, response.status)
     raise CardProtocolError(
-        f"the card answered {command} with status {response.status:04X}, "
+        f"the card answered {ins.name} with status {response.status:04X}, "
         "which is no status of a DESFire"
     )
 
@@ -62,36 +70,37 @@ def send(*apdus: bytes) -> Exchange[Answers]:
 
 def transceive(
     ins: Ins, body: bytes, *, answer_limit: int, frame_bytes: int = FRAME_BYTES
-) -> Exchange[bytes]:
-    """Send a command in as many frames as it takes and return its whole answer.
+) -> Exchange[tuple[bytes, ...]]:
+    """Send a command in as many frames as it takes and return its whole answer, frame by frame.
 
     Raises CardStatusError as `parse_frame`; CardProtocolError where the answer exceeds
     `answer_limit` bytes, or the chaining makes no progress.
     """
+    code = ins
     while len(body) > frame_bytes:
-        yield from _send_part(ins, body[:frame_bytes])
-        ins, body = Ins.ADDITIONAL_FRAME, body[frame_bytes:]
-    return (yield from _collect(ins, body, answer_limit))
+        yield from _send_part(ins, wrap(code, body[:frame_bytes]))
+        code, body = Ins.ADDITIONAL_FRAME, body[frame_bytes:]
+    return (yield from _collect(ins, wrap(code, body), answer_limit))
 
 
-def _send_part(ins: Ins, part: bytes) -> Exchange[None]:
-    (answer,) = yield from send(wrap(ins, part))
-    frame = parse_frame(ins.name, answer)
+def _send_part(ins: Ins, apdu: bytes) -> Exchange[None]:
+    (answer,) = yield from send(apdu)
+    frame = parse_frame(ins, answer)
     if not frame.more or frame.data:
         raise CardProtocolError(f"the card did not ask for the rest of a long {ins.name}")
 
 
-def _collect(ins: Ins, body: bytes, limit: int) -> Exchange[bytes]:
-    name, collected = ins.name, b""
+def _collect(ins: Ins, apdu: bytes, limit: int) -> Exchange[tuple[bytes, ...]]:
+    frames: list[bytes] = []
     for _ in range(_SPARE_FRAMES + limit // _LEAST_ANSWER_FRAME_BYTES):
-        (answer,) = yield from send(wrap(ins, body))
-        frame = parse_frame(name, answer)
-        collected += frame.data
-        if len(collected) > limit:
-            raise CardProtocolError(f"the answer to {name} exceeds {limit} bytes")
+        (answer,) = yield from send(apdu)
+        frame = parse_frame(ins, answer)
+        frames.append(frame.data)
+        if sum(map(len, frames)) > limit:
+            raise CardProtocolError(f"the answer to {ins.name} exceeds {limit} bytes")
         if not frame.more:
-            return collected
+            return tuple(frames)
         if not frame.data:
-            raise CardProtocolError(f"the card announces more for {name} but sends nothing")
-        ins, body = Ins.ADDITIONAL_FRAME, b""
-    raise CardProtocolError(f"the answer to {name} comes in too many frames")
+            raise CardProtocolError(f"the card announces more for {ins.name} but sends nothing")
+        apdu = wrap(Ins.ADDITIONAL_FRAME)
+    raise CardProtocolError(f"the answer to {ins.name} comes in too many frames")

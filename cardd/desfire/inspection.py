@@ -67,7 +67,8 @@ class ApplicationContent:
 class PiccContent:
     """A card as it shows itself; what it does not tell is None.
 
-    `aids` are all that are listed, `applications` the first MOST_APPLICATIONS of them.
+    `aids` are all that are listed, `applications` the first MOST_APPLICATIONS of them, and those
+    that were looked for and found without being listed.
     """
 
     version: Version | None
@@ -90,14 +91,15 @@ def storage_bytes(code: int) -> tuple[int, int] | None:
     return 1 << exponent, 1 << exponent + between
 
 
-def inspect(*, try_default_keys: bool = False) -> Exchange[PiccContent]:
+def inspect(*, also: tuple[int, ...] = (), try_default_keys: bool = False) -> Exchange[PiccContent]:
     """Ask a card for what it tells without a key of ours.
 
+    `also` are applications to look for where they are not listed: anybody may select one.
     `try_default_keys` also tries keys of zeros, one attempt for each key that may be one: a card
     may count failed authentications and refuse a key for good after too many of them (AN12196,
     7.4, of a chip with the same option), so it is for whoever asks for it.
     """
-    return _Inspection(try_default_keys=try_default_keys).run()
+    return _Inspection(also=also, try_default_keys=try_default_keys).run()
 
 
 def read_application(card: DesfireCard, aid: int) -> Exchange[ApplicationContent]:
@@ -122,8 +124,9 @@ def _each(exchanges: Iterable[Exchange[Result]]) -> Exchange[tuple[Result, ...]]
 class _Inspection:
     """One inspection under way; `refusals` grows as the card refuses."""
 
-    def __init__(self, *, try_default_keys: bool) -> None:
+    def __init__(self, *, also: tuple[int, ...], try_default_keys: bool) -> None:
         self._card = DesfireCard()
+        self._also = also
         self._try_default_keys = try_default_keys
         self._refusals: list[Refusal] = []
         self._aid = PICC_AID
@@ -137,6 +140,7 @@ class _Inspection:
         aids = yield from self._asked(card.get_application_ids())
         looked_into = (aids or ())[:MOST_APPLICATIONS]
         applications = yield from _each(self._application(aid) for aid in looked_into)
+        applications += yield from self._unlisted(looked_into)
         if self._try_default_keys:
             picc = yield from self._with_default_keys(picc)
             applications = yield from _each(self._with_default_keys(one) for one in applications)
@@ -153,6 +157,14 @@ class _Inspection:
                 return ApplicationContent(aid, settings, None)
             versions.append(version)
         return ApplicationContent(aid, settings, tuple(versions))
+
+    def _unlisted(self, listed: tuple[int, ...]) -> Exchange[tuple[ApplicationContent, ...]]:
+        """Look into the applications of `also` that are there, though they are not listed."""
+        found: tuple[ApplicationContent, ...] = ()
+        for aid in self._also:
+            if aid not in listed and (yield from self._selected(aid)):
+                found += ((yield from self._application(aid)),)
+        return found
 
     def _application(self, aid: int) -> Exchange[ApplicationContent]:
         card = self._card

@@ -2,8 +2,6 @@
 
 from enum import IntEnum
 
-from cardd.errors import CardStatusError
-
 SW1 = 0x91
 
 
@@ -43,14 +41,3 @@ def status_name(word: int) -> str:
     """Return the data-sheet name of a status word, or its four hexadecimal digits."""
     names = {status.word: status.name for status in Status}
     return names.get(word, f"{word:04X}")
-
-
-def status_error(command: str, word: int) -> CardStatusError:
-    """Return the error that says which command was answered with which error status."""
-    name = status_name(word)
-    return CardStatusError(
-        f"the card answered {command} with {name} ({word:04X}); expected success",
-        status=word,
-        command=command,
-        name=name,
-    )

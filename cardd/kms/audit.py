@@ -93,8 +93,11 @@ class AuditFile:
 
     def _sync_groups(self) -> None:
         failing = False
-        while self._written.wait() and not self._stopping.wait(GROUP_DELAY_S):
+        while self._written.wait():
+            # Cleared before the end is looked for: the other way round, `close` could fall between.
             self._written.clear()
+            if self._stopping.wait(GROUP_DELAY_S):
+                return
             try:
                 with self._lock:
                     self._file.sync()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cardd.badges.model import Scheme
 from cardd.clock import Clock
 from cardd.config import Config
 from cardd.kms.badge_keys import KeySource
@@ -26,6 +27,11 @@ class Core:
     notices: Notices
     challenges: Challenges
     trust: CardTrust
+
+    @property
+    def minimum_scheme(self) -> Scheme:
+        """The weakest scheme that the site takes."""
+        return Scheme(self.config.badge.minimum_scheme)
 
     def now(self) -> int:
         """Return the KMS's time in whole Unix seconds; every decision here uses it."""

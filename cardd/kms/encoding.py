@@ -47,8 +47,10 @@ def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
 
 def _prepare(core: Core, client: Client, run: Run, start: tuple[PiccKey, ...]) -> Driven[m.Outcome]:
     transport = core.keys.derive(Purpose.TRANSPORT, run.badge)
-    found = yield from guarded(card.prepare(run.badge, transport, _minimum(core), start))
-    run.finish(run.badge, "prepare.done", client=client.name, found=found.value)
+    procedure = card.prepare(run.badge, transport, core.minimum_scheme, start)
+    found, scheme = yield from guarded(procedure)
+    badge = dataclasses.replace(run.badge, scheme=scheme)
+    run.finish(badge, "prepare.done", client=client.name, found=found.value)
     return m.Prepared(badge=run.badge.id)
 
 
@@ -59,19 +61,19 @@ def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
     badge = _still_blank(_blank(core, request.uid))
     journal = core.registry.journal(request.uid)
     found = journal
-    start = _start(core, badge, journal)
+    start = possible_picc_keys(core, badge, journal)
     if PiccKey.FACTORY in start:
         require(client, Right.ENCODE_FACTORY)
     resumed = journal is not None and journal.procedure != _PREPARE
     if journal is None or not resumed:
-        badge = _with_transport(core, _dated(core, badge))
+        badge = _with_transport(core, _renewed(core, badge))
         procedure = _FACTORY if PiccKey.FACTORY in start else _TRANSPORT
         journal = _new_journal(core, client, badge, procedure)
     core.audit.record(
         "encode.begun", durable=True, client=client.name, badge=badge.id, resumed=resumed
     )
     run = Run(core, badge, journal, resumed=resumed, replaces=found)
-    plan = Plan(badge, _keys(core, badge, journal), start, resumed, _minimum(core))
+    plan = Plan(badge, _keys(core, badge, journal), start, resumed, core.minimum_scheme)
     exposed = journal.procedure == _FACTORY
     driven = _encode(core, client, run, plan, holder, exposed=exposed)
     return Begun(driven, run.commit, card.ENCODE_STEPS)
@@ -158,7 +160,7 @@ def _new_badge(core: Core, uid: bytes) -> Badge:
         uid=uid,
         aid=int(core.config.badge.aid, 16),
         number=numbers.draw(),
-        scheme=_minimum(core),
+        scheme=core.minimum_scheme,
         generation=core.masters.current(Purpose.AUTHENTICATE),
         state=BadgeState.BLANK,
     )
@@ -188,7 +190,7 @@ def _keys(core: Core, badge: Badge, journal: Journal) -> Keys:
     )
 
 
-def _start(core: Core, badge: Badge, journal: Journal | None) -> tuple[PiccKey, ...]:
+def possible_picc_keys(core: Core, badge: Badge, journal: Journal | None) -> tuple[PiccKey, ...]:
     """Return the keys that the PICC may answer to, likeliest first.
 
     The journal's step tells which are left: a card that goes back behind it is another card.
@@ -205,10 +207,14 @@ def _start(core: Core, badge: Badge, journal: Journal | None) -> tuple[PiccKey, 
     return (PiccKey.TRANSPORT, PiccKey.OWN) if journal.step == "picc-key" else (PiccKey.OWN,)
 
 
-def _dated(core: Core, badge: Badge) -> Badge:
+def _renewed(core: Core, badge: Badge) -> Badge:
+    """Return a blank's row as its encoding begins: with today's dates and masters."""
     now = core.now()
     return dataclasses.replace(
-        badge, issued_at=now, expires_at=now + core.config.badge.lifetime_days * 86400
+        badge,
+        generation=core.masters.current(Purpose.AUTHENTICATE),
+        issued_at=now,
+        expires_at=now + core.config.badge.lifetime_days * 86400,
     )
 
 
@@ -224,7 +230,3 @@ def _new_owner(core: Core, name: str) -> Holder:
             f"{holder.display_name} already has badge {held[0].number}; revoke it first",
         )
     return holder
-
-
-def _minimum(core: Core) -> Scheme:
-    return Scheme(core.config.badge.minimum_scheme)

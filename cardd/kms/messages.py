@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from cardd.assurance.levels import Acr
+from cardd.badges.inspection.facts import BadgeFacts, RegistryFacts
 
 # The look-ahead, because Python's $ also matches before a last line feed; ECMA-262's does not.
 Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22,128}$(?!\n)")]
@@ -16,6 +17,7 @@ NationalId = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z /._-]{0,63}$(?!\n)", max_length=64)
 ]
 Uid = Annotated[bytes, msgspec.Meta(min_length=4, max_length=10)]
+Generation = Annotated[int, msgspec.Meta(ge=1, le=255)]
 
 
 class AssertionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +50,30 @@ class Encode(msgspec.Struct, frozen=True, tag="encode", forbid_unknown_fields=Tr
     holder: str | None = None
 
 
-Procedure = Tap | Prepare | Encode
+class Rekey(msgspec.Struct, frozen=True, tag="rekey", forbid_unknown_fields=True):
+    """Give a badge its keys from another generation of the masters; without one, the current."""
+
+    uid: Uid
+    generation: Generation | None = None
+
+
+class Wipe(msgspec.Struct, frozen=True, tag="wipe", forbid_unknown_fields=True):
+    """Make a revoked badge a prepared blank again."""
+
+    uid: Uid
+
+
+class Inspect(msgspec.Struct, frozen=True, tag="inspect", forbid_unknown_fields=True):
+    """Read a badge of ours under its own keys; nothing on it changes.
+
+    `try_other_keys` also tries keys that it must not have, where it does not answer to its own.
+    """
+
+    uid: Uid
+    try_other_keys: bool = False
+
+
+Procedure = Tap | Prepare | Encode | Rekey | Wipe | Inspect
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
@@ -124,7 +149,43 @@ class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
     exposed: bool
 
 
-Outcome = Authenticated | Prepared | Encoded
+class Rekeyed(msgspec.Struct, frozen=True, tag="rekeyed"):
+    """The receipt of a re-key that was read back: only the new keys are accepted from now on."""
+
+    badge: str
+    number: str
+    holder: HolderClaims | None
+    scheme: str
+    generation: int
+    previous_generation: int
+    expires_at: int | None
+
+
+class Wiped(msgspec.Struct, frozen=True, tag="wiped"):
+    """A badge that is a prepared blank again.
+
+    `transport_generation` is that of the master of its PICC key, None where the PICC is another
+    party's. `formatted` says that its memory was given back: no other application was on it.
+    """
+
+    badge: str
+    number: str
+    transport_generation: int | None
+    formatted: bool
+
+
+class Inspected(msgspec.Struct, frozen=True, tag="inspected"):
+    """What the registry says of a badge, and what the badge says under its own keys."""
+
+    registry: RegistryFacts
+    holder: HolderClaims | None
+    card: BadgeFacts
+
+
+Receipt = Prepared | Encoded | Rekeyed | Wiped | Inspected
+"""What comes of work on a badge that an administrator asked for."""
+
+Outcome = Authenticated | Receipt
 
 
 # No blanks but single ones inside, no control characters; nothing that looks like a holder's id.

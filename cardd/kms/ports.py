@@ -21,6 +21,9 @@ class Right(StrEnum):
     PREPARE = "prepare"
     ENCODE = "encode"
     ENCODE_FACTORY = "encode-factory"
+    REKEY = "rekey"
+    WIPE = "wipe"
+    INSPECT = "inspect"
     PEOPLE = "people"
     REVOKE = "revoke"
     CPS = "cps"
@@ -175,9 +178,10 @@ class Audit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """How far an encoding got. One row per UID, written before each command that changes the card.
+    """How far a procedure got. One row per UID, written before each command that changes the card.
 
-    `sealed` holds the procedure's secrets (a one-time default key), sealed by the masters.
+    `sealed` holds what going on needs to know (an encoding's one-time default key, the generation
+    that a re-key goes to), sealed by the masters.
     """
 
     uid: bytes

@@ -7,7 +7,16 @@ from typing import Any
 from cardd.cps.proof import parse
 from cardd.errors import KmsUnavailable, Refused
 from cardd.iso7816.exchange import Answers
-from cardd.kms import administration, cps_proofs, encoding, presences, taps
+from cardd.kms import (
+    administration,
+    cps_proofs,
+    encoding,
+    inspection,
+    presences,
+    rekeying,
+    taps,
+    wiping,
+)
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.handles import Running
@@ -152,3 +161,9 @@ def _begin(core: Core, client: Client, procedure: m.Procedure) -> Begun:
             return encoding.begin_prepare(core, client, procedure)
         case m.Encode():
             return encoding.begin_encode(core, client, procedure)
+        case m.Rekey():
+            return rekeying.begin(core, client, procedure)
+        case m.Wipe():
+            return wiping.begin(core, client, procedure)
+        case m.Inspect():
+            return inspection.begin(core, client, procedure)

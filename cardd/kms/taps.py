@@ -1,10 +1,12 @@
 """A tap, from the UID to the signed statement."""
 
 from cardd.assurance import levels
-from cardd.badges.admission import admit
-from cardd.badges.model import Badge, Holder, Scheme
+from cardd.badges.admission import admit, require_scheme
+from cardd.badges.model import Badge, Holder
+from cardd.desfire.status import Status
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
+from cardd.kms import rekeying
 from cardd.kms.core import Core
 from cardd.kms.ports import Client, Purpose, Right
 from cardd.kms.presences import Proven, conclude, new_presence
@@ -25,8 +27,24 @@ def begin(core: Core, client: Client, request: m.Tap) -> Begun:
 
 def _tap(core: Core, client: Client, request: m.Tap, badge: Badge) -> Driven[m.Outcome]:
     key = core.keys.derive(Purpose.AUTHENTICATE, badge)
-    yield from guarded(card.tap(badge, key))
+    try:
+        yield from guarded(card.tap(badge, key), registered=True)
+    except Refused as refusal:
+        raise _explained(core, badge, refusal) from None
     return _conclude(core, client, request)
+
+
+def _explained(core: Core, badge: Badge, refusal: Refused) -> Refused:
+    """Say that a badge whose re-key was cut has a new key, where that may be why it failed."""
+    other_key = refusal.facts.get("status") == f"{Status.AUTHENTICATION_ERROR.word:04X}"
+    if not other_key or not rekeying.unfinished(core, badge):
+        return refusal
+    return Refused(
+        Code.BADGE_UNFINISHED,
+        f"the re-key of badge {badge.number} was cut, and its old key opens it no more; show it "
+        "at a badge desk, where the re-key is finished",
+        number=badge.number,
+    )
 
 
 def _conclude(core: Core, client: Client, request: m.Tap) -> m.Authenticated:
@@ -46,13 +64,7 @@ def _admitted(core: Core, request: m.Tap) -> tuple[Badge, Holder]:
             "this badge is not in the registry; have it encoded at the badge desk",
         )
     badge, holder = found
-    minimum = core.config.badge.minimum_scheme
-    if not badge.scheme.meets(Scheme(minimum)):
-        raise Refused(
-            Code.CARD_NOT_SUPPORTED,
-            f"badge {badge.number} was encoded for {badge.scheme}, and the site asks for "
-            f"{minimum}; encode another one",
-        )
+    require_scheme(badge, core.minimum_scheme)
     admitted = admit(badge, holder, core.now())
     if request.expect_holder is not None and admitted.id != request.expect_holder:
         raise Refused(Code.WRONG_PERSON, "this badge belongs to somebody else than was asked for")

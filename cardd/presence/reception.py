@@ -1,7 +1,7 @@
 """What the event loop does with what came of a card."""
 
 from cardd.errors import Code
-from cardd.kms.messages import Authenticated
+from cardd.kms.messages import Authenticated, Inspected
 from cardd.presence.board import Board
 from cardd.presence.events import EventLog
 from cardd.presence.kms_link import KmsLink
@@ -155,7 +155,7 @@ class Reception:
             operation.note(problem=report.problem, progress=operation.progress)
         elif report.problem is not None:
             self._operations.fail(operation, report.problem)
-        elif report.outcome is not None and not isinstance(report.outcome, Authenticated):
+        elif not isinstance(report.outcome, Authenticated | Inspected | None):
             self._operations.succeed(operation, report.outcome)
             self._board.identified(report.visit, {})
         self._progress_event(report.visit, operation, operation.state)

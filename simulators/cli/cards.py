@@ -10,13 +10,15 @@ from simulators.air import AirInterface, BitRate
 from simulators.card import StoredCard
 from simulators.cli.reports import NotNoticed, reported, signals_interrupt
 from simulators.cps import Face
-from simulators.desfire import VirtualDesfire
-from simulators.faults import Faults, TearMoment
+from simulators.desfire import Product, VirtualDesfire
+from simulators.desfire.product import STORAGE_BYTES
+from simulators.faults import Disturbance, Fault, Faults, TearMoment
 from simulators.issuing import CPS_KINDS, issue_cps, open_pki, random_source
 from simulators.link import Insertion, insert
 from simulators.stay import Fixed, Stay, Tap
 
-DESFIRE_KINDS = {"desfire-ev1": "ev1", "desfire-ev2": "ev2"}
+DESFIRE_KINDS = {f"desfire-{product}": product for product in Product}
+STORAGES = {f"{size}k": size for size in STORAGE_BYTES}
 INSERT_SECONDS = 3600.0
 LONGEST_SECONDS = 86_400.0
 GRACE_SECONDS = 10.0
@@ -36,13 +38,44 @@ face_option = click.option(
     type=click.Choice([face.value for face in Face]),
     help="The face of a CPS that the reader sees.",
 )
+
+
+def _disturbances(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[Disturbance, ...]:
+    try:
+        return tuple(Disturbance.parse(text) for text in texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+fault_option = click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    callback=_disturbances,
+    metavar="FAULT[:N]",
+    help=f"Spoil answer N, or one in four: {', '.join(fault.value for fault in Fault)}.",
+)
+seed_option = click.option(
+    "--fault-seed", type=int, default=0, show_default=True, help="What decides the faults' chance."
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(sorted([*DESFIRE_KINDS, *CPS_KINDS])))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
-@click.option("--uid", metavar="HEX", help="The UID of a DESFire, 7 bytes; random otherwise.")
+@click.option(
+    "--uid", metavar="HEX", help="The UID of a DESFire: 7 bytes, since EV2 also 4 or 10; or random."
+)
+@click.option(
+    "--storage",
+    type=click.Choice(list(STORAGES)),
+    default="4k",
+    show_default=True,
+    help="The storage of a DESFire: 16k since EV2, 32k on EV2 alone.",
+)
 @click.option("--holder", metavar="NAME", help="The holder of a CPS, surname last.")
 @click.option(
     "--pki",
@@ -56,6 +89,7 @@ def new(
     kind: str,
     out: Path,
     uid: str | None,
+    storage: str,
     holder: str | None,
     folder: Path | None,
     seed: int | None,
@@ -67,9 +101,7 @@ def new(
     """
     with reported():
         if kind in DESFIRE_KINDS:
-            badge = VirtualDesfire.factory(
-                DESFIRE_KINDS[kind], uid=_uid(uid), rng=random_source(seed)
-            )
+            badge = _badge(DESFIRE_KINDS[kind], uid, storage, seed)
             _create(out, badge, f"{kind}, UID {badge.uid.hex().upper()}")
             return
         pki = open_pki(folder or out.parent / "pki")
@@ -99,6 +131,8 @@ def new(
     help="... before or after the card has carried it out.",
 )
 @click.option("--mute-after", type=click.IntRange(min=0), metavar="N", help="Fall silent after N.")
+@fault_option
+@seed_option
 @face_option
 def insert_command(
     *,
@@ -109,16 +143,17 @@ def insert_command(
     tear_after: int | None,
     tear: TearMoment,
     mute_after: int | None,
+    faults: tuple[Disturbance, ...],
+    fault_seed: int,
     face: str | None,
 ) -> None:
     """Put the card of FILE into a reader, until Ctrl-C. A CPS goes in contacts first."""
     air = AirInterface(BitRate(int(latency))) if latency else None
-    faults = Faults(tear_after, tear, mute_after)
     _present(
         file,
         reader,
         stay=Fixed(seconds),
-        faults=faults,
+        faults=Faults(tear_after, tear, mute_after, faults, fault_seed),
         air=air,
         greeting="inserted, Ctrl-C pulls it",
         face=face,
@@ -128,10 +163,19 @@ def insert_command(
 @click.command()
 @file_argument
 @reader_option
+@fault_option
+@seed_option
 @face_option
-def tap(file: Path, reader: str, face: str | None) -> None:
+def tap(
+    file: Path,
+    reader: str,
+    faults: tuple[Disturbance, ...],
+    fault_seed: int,
+    face: str | None,
+) -> None:
     """Hold the card of FILE to a reader, until the reader is done with it (at most 5 s)."""
-    _present(file, reader, stay=Tap(), face=face)
+    disturbed = Faults(disturbances=faults, seed=fault_seed)
+    _present(file, reader, stay=Tap(), faults=disturbed, face=face)
 
 
 @click.command()
@@ -186,13 +230,24 @@ def _create(out: Path, card: StoredCard, what: str) -> None:
     click.echo(f"{out}: {what}")
 
 
-def _uid(text: str | None) -> bytes | None:
+def _badge(product: Product, uid: str | None, storage: str, seed: int | None) -> VirtualDesfire:
+    size = STORAGES[storage]
+    if size not in product.storages_kib:
+        had = ", ".join(f"{kib}k" for kib in product.storages_kib)
+        raise click.BadParameter(f"a DESFire {product.upper()} has {had}", param_hint="--storage")
+    return VirtualDesfire.factory(
+        product, uid=_uid(product, uid), storage_kib=size, rng=random_source(seed)
+    )
+
+
+def _uid(product: Product, text: str | None) -> bytes | None:
     if text is None:
         return None
     try:
         uid = bytes.fromhex(text)
     except ValueError:
         uid = b""
-    if len(uid) != 7:
-        raise click.BadParameter("write 7 bytes as 14 hexadecimal digits", param_hint="--uid")
+    if len(uid) not in product.uid_lengths:
+        digits = " or ".join(str(2 * length) for length in product.uid_lengths)
+        raise click.BadParameter(f"write {digits} hexadecimal digits", param_hint="--uid")
     return uid

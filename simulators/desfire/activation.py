@@ -21,13 +21,17 @@ KEY_SETTING_CHANGEABLE = 0x08
 
 @dataclass(slots=True)
 class Activation:
-    """The chip in the field. Commands replace `chip` as a whole, or leave it."""
+    """The chip in the field. Commands replace `chip` as a whole, or leave it.
+
+    `file` is the number of the file that the commands of ISO 7816-4 are about.
+    """
 
     chip: Chip
     rng: Random
     selected: bytes = PICC_AID
     session: Session | None = None
     transaction: Transaction = field(default_factory=dict)
+    file: int | None = None
     _unprotected: Unprotected = field(default_factory=Unprotected)
 
     @property
@@ -85,4 +89,4 @@ class Activation:
 
     def select(self, aid: bytes) -> None:
         """Select a level, which ends the session and drops an open transaction."""
-        self.selected, self.session, self.transaction = aid, None, {}
+        self.selected, self.session, self.transaction, self.file = aid, None, {}, None

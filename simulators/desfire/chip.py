@@ -6,34 +6,27 @@ assignment, so that an interrupted command has changed nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from simulators.desfire.crypto import KeyType
 from simulators.desfire.files import PAGE_BYTES, File, pages
 from simulators.desfire.keys import Key, key_from_default, zero_key
+from simulators.desfire.product import Product
 from simulators.desfire.status import Refusal, Status
 
 PICC_AID = bytes(3)
-MAX_APPLICATIONS = 28
 MAX_KEYS = 14
 MAX_FILES = 32
 
-# A model of the 4K products: data sheets give the capacity only.
-CAPACITY_BYTES = 4096
-
-
-class Product(StrEnum):
-    """The generation of the chip."""
-
-    EV1 = "ev1"
-    EV2 = "ev2"
+FACTORY_ATS = bytes.fromhex("067577810280")
+FACTORY_SAK = bytes.fromhex("2420")
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """An application. `aid` is in wire order (little-endian).
 
-    `iso_file_ids` says that its files have ISO file identifiers, all but value files.
+    `iso_file_ids` says that its files have ISO file identifiers, all but value files. `iso_id` and
+    `df_name` are what SELECT finds the application itself by.
     """
 
     aid: bytes
@@ -42,11 +35,17 @@ class Application:
     keys: tuple[Key, ...]
     files: Mapping[int, File] = field(default_factory=dict)
     iso_file_ids: bool = False
+    iso_id: int | None = None
+    df_name: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """The whole chip. `configuration` bit 0 disables Format, bit 1 turns on the random UID."""
+    """The whole chip. `configuration` bit 0 disables Format, bit 1 turns on the random UID.
+
+    `originality_key` is the private key that signs for the originality check, empty on a card
+    without it.
+    """
 
     product: Product
     uid: bytes
@@ -58,16 +57,30 @@ class Chip:
     configuration: int = 0
     applications: Mapping[bytes, Application] = field(default_factory=dict)
     used_bytes: int = 0
+    storage_kib: int = 4
+    ats: bytes = FACTORY_ATS
+    sak: bytes = FACTORY_SAK
+    originality_key: bytes = b""
 
     @classmethod
-    def factory(cls, product: Product, uid: bytes, batch: bytes) -> "Chip":
+    def factory(cls, product: Product, uid: bytes, batch: bytes, storage_kib: int = 4) -> "Chip":
         """Return a chip as it leaves the factory: a DES master key of zeros, settings 0F."""
-        return cls(product, uid, batch, zero_key(KeyType.DES))
+        return cls(product, uid, batch, zero_key(KeyType.DES), storage_kib=storage_kib)
+
+    @property
+    def capacity_bytes(self) -> int:
+        """What an empty chip has free.
+
+        An EV3 of 4 KiB answers 5120 and one of 8 KiB 8192 (traces of real cards in AndroidCrypto's
+        ESP32 starter tutorial and gentilkiwi's kpn532), and libfreefare puts a file of 4096 bytes
+        beside another one on 4 KiB. The other sizes are a model.
+        """
+        return (5 if self.storage_kib == 4 else self.storage_kib) * 1024
 
     @property
     def free_bytes(self) -> int:
         """What FreeMem answers."""
-        return CAPACITY_BYTES - self.used_bytes
+        return self.capacity_bytes - self.used_bytes
 
     @property
     def format_disabled(self) -> bool:
@@ -88,12 +101,12 @@ class Chip:
         rest = {name: entry for name, entry in self.applications.items() if name != aid}
         return replace(self, applications=rest)
 
-    def new_application(self, aid: bytes, settings: int, key_type: KeyType, keys: int) -> "Chip":
+    def new_application(self, application: Application, keys: int) -> "Chip":
         """Return the chip with a new application, whose keys are all the default key."""
+        key_type = application.key_type
         key = key_from_default(key_type, self.default_key, self.default_version)
-        application = Application(aid, settings, key_type, (key,) * keys)
         cost = PAGE_BYTES + pages(keys * key_type.key_bytes)
-        return self._charged(cost).with_application(application)
+        return self._charged(cost).with_application(replace(application, keys=(key,) * keys))
 
     def new_file(
         self, application: Application, number: int, file: File, cost_bytes: int

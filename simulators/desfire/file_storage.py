@@ -15,7 +15,7 @@ MAX_FILES = 32
 MAX_FILE_BYTES = 0xFFFF
 
 Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
-Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{2})*$", max_length=2 * MAX_FILE_BYTES)]
+Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{2})*$")]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=MAX_FILES)]
 Mode = Annotated[int, msgspec.Meta(ge=0, le=3)]
 Rights = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-F]{4}$")]

@@ -1,17 +1,12 @@
 """Wrapped commands: `90 INS 00 00 [Lc data] 00`, and their answers, data and `91 xx`."""
 
-from simulators.desfire.chip import Product
 from simulators.desfire.status import Status
 
 CLA_WRAPPED = 0x90
 CLA_ISO = 0x00
-INS_SELECT = 0xA4
 SW1_WRAPPED = 0x91
 CONTINUE = 0xAF
 
-# EV1: a 64-byte frame less PCB, CRC and the instruction (ELM's traces carry 59). EV2: 128 bytes,
-# less block and APDU framing; not confirmed on a card.
-FRAME_BYTES = {Product.EV1: 59, Product.EV2: 119}
 LONG_FRAME_BYTES = 256
 
 
@@ -27,9 +22,6 @@ def unwrap(command: bytes) -> tuple[int, bytes]:
     """Return instruction and data of a wrapped command; raise MalformedCommand."""
     if len(command) < 4:
         raise MalformedCommand(0x6700)
-    if command[0] == CLA_ISO:
-        # No application here has an ISO name, so SELECT finds none (mem: the exact status words).
-        raise MalformedCommand(0x6A82 if command[1] == INS_SELECT else 0x6D00)
     if command[0] != CLA_WRAPPED:
         raise MalformedCommand(0x6E00)
     if command[2] or command[3]:

@@ -11,9 +11,9 @@ from simulators.desfire.authentication import (
     LegacyHandshake,
     require_type,
 )
-from simulators.desfire.chip import Product
 from simulators.desfire.commands import (
     applications,
+    configuration,
     creation,
     data,
     files,
@@ -25,13 +25,14 @@ from simulators.desfire.commands import (
 )
 from simulators.desfire.commands.table import Command, Table
 from simulators.desfire.crypto import KeyType
-from simulators.desfire.framing import CONTINUE, FRAME_BYTES, LONG_FRAME_BYTES, cut
+from simulators.desfire.framing import CONTINUE, LONG_FRAME_BYTES, cut
 from simulators.desfire.keys import Key
 from simulators.desfire.messaging import Ev2Session, Protection
 from simulators.desfire.status import Refusal, Status
 
 COMMANDS: Table = {
     **picc.COMMANDS,
+    **configuration.COMMANDS,
     **applications.COMMANDS,
     **keys.COMMANDS,
     **files.COMMANDS,
@@ -82,6 +83,11 @@ class Interpreter:
                 self.activation.session = None
             return b"", refusal.status
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame of the reader's is missing, or one of the card's not fetched."""
+        return self._pending is not None
+
     def forget(self) -> None:
         """End the session, the open transaction and whatever is under way."""
         self._pending, self.activation.transaction = None, {}
@@ -115,7 +121,7 @@ class Interpreter:
         if isinstance(pending, list):
             if data:
                 raise Refusal(Status.LENGTH)
-            return self._send(pending)
+            return self._send(pending, Status.OK)
         answer, self.activation.session = pending.finish(data)
         return answer, Status.OK
 
@@ -139,18 +145,19 @@ class Interpreter:
         # A command that ended the session (a change of its own key, a selection) answers bare.
         if self.activation.session is session:
             answer = messaging.seal(answer, protection)
-        return self._send(cut(answer, command.first_frames, self._frame_bytes(command)))
+        short = command.first_frames(self.activation)
+        return self._send(cut(answer, short, self._frame_bytes(command)), protection.success)
 
-    def _send(self, frames: list[bytes]) -> Answer:
+    def _send(self, frames: list[bytes], success: Status) -> Answer:
         if len(frames) == 1:
-            return frames[0], Status.OK
+            return frames[0], success
         self._pending = frames[1:]
         return frames[0], Status.MORE
 
     def _frame_bytes(self, command: Command) -> int:
         if command.long_frames:
             return LONG_FRAME_BYTES
-        return FRAME_BYTES[self.activation.chip.product]
+        return self.activation.chip.product.frame_bytes
 
 
 def _begin_legacy(activation: Activation, data: bytes) -> LegacyHandshake:
@@ -199,7 +206,7 @@ def _begin_ev2_non_first(activation: Activation, data: bytes) -> Ev2Handshake:
 
 
 def _require_ev2(activation: Activation) -> None:
-    if activation.chip.product is not Product.EV2:
+    if not activation.chip.product.evolved:
         raise Refusal(Status.ILLEGAL_COMMAND)
 
 

@@ -8,7 +8,7 @@ IV of zeros; everything else goes in clear.
 import hmac
 
 from simulators.desfire.crypto import Cipher, crc16, pad_00, pad_80, xor
-from simulators.desfire.messaging import Mode, Protection
+from simulators.desfire.messaging import Mode, Protection, require_blocks, without_padding
 from simulators.desfire.status import Refusal, Status
 
 LEGACY_MAC_BYTES = 4
@@ -66,8 +66,11 @@ class D40Session:
 
     def _decipher(self, parameters: bytes, protection: Protection) -> bytes:
         header, cryptogram = parameters[: protection.header], parameters[protection.header :]
+        require_blocks(cryptogram, self._cipher.block_bytes)
         plain = from_reader(self._cipher, cryptogram)
-        length = protection.length or 0
+        if protection.marked_end:
+            plain = without_padding(plain)
+        length = len(plain) - CRC_BYTES if protection.marked_end else protection.length or 0
         data, rest = plain[:length], plain[length:]
         end = CRC_BYTES * (1 + protection.key_checksum)
         crc, key_checksum, padding = rest[:CRC_BYTES], rest[CRC_BYTES:end], rest[end:]

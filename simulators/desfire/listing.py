@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from simulators.desfire.chip import Application, Chip
+from simulators.desfire import originality
+from simulators.desfire.chip import FACTORY_ATS, FACTORY_SAK, Application, Chip
 from simulators.desfire.crypto import cmac
 from simulators.desfire.files import DataFile, File, ValueFile
 from simulators.desfire.keys import Key
@@ -15,23 +16,37 @@ RIGHT_NAMES = {0x0E: "free", 0x0F: "never"}
 
 def describe(chip: Chip) -> Iterator[str]:
     """Yield the lines of a whole chip."""
-    yield f"DESFire {chip.product.upper()}  UID {_hex(chip.uid)}"
+    yield f"DESFire {chip.product.upper()}  {chip.storage_kib} KiB  UID {_hex(chip.uid)}"
     yield f"PICC key  {_key(chip.master)}  settings {chip.settings:02X}"
     if any(chip.default_key) or chip.default_version:
         yield f"default key  set, version {chip.default_version:02X}"
     if chip.configuration:
         yield f"configuration  {chip.configuration:02X}"
-    yield f"memory  {chip.free_bytes} bytes free"
+    if (chip.ats, chip.sak) != (FACTORY_ATS, FACTORY_SAK):
+        yield f"ATS  {_hex(chip.ats)}  SAK {_hex(chip.sak)}"
+    if chip.originality_key:
+        public_key = originality.public_key(chip.originality_key)
+        yield f"originality  test key, secp224r1, {_hex(public_key)}"
+    yield f"memory  {chip.free_bytes} of {chip.capacity_bytes} bytes free"
     for application in chip.applications.values():
         yield from _application(application)
 
 
 def _application(application: Application) -> Iterator[str]:
-    yield f"application {_hex(application.aid[::-1])}  settings {application.settings:02X}"
+    yield (
+        f"application {_hex(application.aid[::-1])}  settings {application.settings:02X}"
+        f"{_names(application)}"
+    )
     for number, key in enumerate(application.keys):
         yield f"  key {number}  {_key(key)}"
     for number, file in application.files.items():
         yield f"  file {number}  {_file(file)}"
+
+
+def _names(application: Application) -> str:
+    iso = "" if application.iso_id is None else f"  ISO {application.iso_id:04X}"
+    name = f"  DF name {_hex(application.df_name)}" if application.df_name else ""
+    return iso + name + ("  files have ISO identifiers" if application.iso_file_ids else "")
 
 
 def _key(key: Key) -> str:

@@ -34,7 +34,8 @@ class Protection:
     the command's own (only ChangeKey has it). `carries_data` is true where the request takes data
     to a file, `returns_data` where the answer brings data from one: EV1 puts a MAC on the former,
     and D40 protects nothing else. `unknown_length` says that the reader does not know how long the
-    answer is.
+    answer is, `marked_end` that an enciphered request is padded with 80 00.. as the card cannot
+    know its length. `success` is the status of a good answer.
     """
 
     request: Mode = Mode.MAC
@@ -45,6 +46,22 @@ class Protection:
     carries_data: bool = False
     returns_data: bool = False
     unknown_length: bool = False
+    marked_end: bool = False
+    success: Status = Status.OK
+
+
+def require_blocks(cryptogram: bytes, block_bytes: int) -> None:
+    """Refuse a cryptogram that is not of whole blocks, at least one."""
+    if not cryptogram or len(cryptogram) % block_bytes:
+        raise Refusal(Status.LENGTH)
+
+
+def without_padding(plain: bytes) -> bytes:
+    """Return what stands before a padding of 80 00..; raise Refusal where there is none."""
+    data = plain.rstrip(b"\0")
+    if not data.endswith(b"\x80"):
+        raise Refusal(Status.INTEGRITY)
+    return data[:-1]
 
 
 class Messaging(Protocol):
@@ -132,9 +149,12 @@ class Ev1Session:
 
     def _decipher(self, ins: int, parameters: bytes, protection: Protection) -> bytes:
         header, cryptogram = parameters[: protection.header], parameters[protection.header :]
+        require_blocks(cryptogram, self._cipher.block_bytes)
         plain = self._cipher.decrypt(cryptogram, self._iv)
         self._iv = cryptogram[-self._cipher.block_bytes :]
-        length = protection.length or 0
+        if protection.marked_end:
+            plain = without_padding(plain)
+        length = len(plain) - CRC_BYTES if protection.marked_end else protection.length or 0
         data, rest = plain[:length], plain[length:]
         end = CRC_BYTES * (1 + protection.key_checksum)
         crc, key_checksum, padding = rest[:CRC_BYTES], rest[CRC_BYTES:end], rest[end:]
@@ -144,7 +164,7 @@ class Ev1Session:
 
     def seal(self, answer: bytes, protection: Protection) -> bytes:
         """Append the CMAC, or encipher the answer with its CRC."""
-        status = bytes((Status.OK,))
+        status = bytes((protection.success,))
         if protection.response is not Mode.FULL or not answer:
             return answer + self._mac(answer + status)
         plain = answer + crc32(answer + status)
@@ -205,7 +225,10 @@ class Ev2Session:
         header, cryptogram = body[: protection.header], body[protection.header :]
         if protection.request is not Mode.FULL or not cryptogram:
             return body
+        require_blocks(cryptogram, self._encipher.block_bytes)
         plain = self._encipher.decrypt(cryptogram, self._iv(b"\xa5\x5a"))
+        if protection.marked_end:
+            return header + without_padding(plain)
         data = plain[: (protection.length or 0) + CRC_BYTES * protection.key_checksum]
         if plain != pad_80(data, self._encipher.block_bytes):
             raise Refusal(Status.INTEGRITY)
@@ -219,7 +242,7 @@ class Ev2Session:
         if protection.response is Mode.FULL and answer:
             padded = pad_80(answer, self._encipher.block_bytes)
             answer = self._encipher.encrypt(padded, self._iv(b"\x5a\xa5"))
-        return answer + self._mac(Status.OK, answer)
+        return answer + self._mac(protection.success, answer)
 
     def _iv(self, label: bytes) -> bytes:
         seed = label + self.ti + self.counter.to_bytes(2, "little") + bytes(8)

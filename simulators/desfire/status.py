@@ -13,6 +13,7 @@ class Status(IntEnum):
     INTEGRITY = 0x1E
     NO_SUCH_KEY = 0x40
     LENGTH = 0x7E
+    SIGNATURE = 0x90
     PERMISSION = 0x9D
     PARAMETER = 0x9E
     APPLICATION_NOT_FOUND = 0xA0

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,20 @@ from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.command import Command, CommunicationMode, Ins
-from cardd.desfire.files import AccessRights, DataFileSettings, encode_file_number, encode_length
+from cardd.desfire.fields import encode_file_number, encode_length
+from cardd.desfire.files import (
+    AccessRights,
+    DataFileSettings,
+    FileSettings,
+    RecordFileSettings,
+    ValueFileSettings,
+)
 from cardd.desfire.keys import DesfireKey, Ev2SessionKeys, KeyType
 from cardd.desfire.messaging import SecureMessaging
 from cardd.desfire.messaging.d40 import D40Messaging
 from cardd.desfire.messaging.ev1 import Ev1Messaging
 from cardd.desfire.messaging.ev2 import Ev2Messaging
+from cardd.desfire.sdm import SecureDynamicMessaging
 from cardd.desfire.version import Version
 from cardd.iso7816.exchange import Exchange
 from cardd.secret import Secret
@@ -31,7 +39,7 @@ def load(name: str) -> Any:
 def recordings() -> list[dict[str, Any]]:
     return [
         recording
-        for mechanism in ("d40", "tdea", "ev1", "ev2")
+        for mechanism in ("d40", "tdea", "ev1", "ev2", "files")
         for recording in load(f"desfire_reader_{mechanism}.json")
     ]
 
@@ -130,16 +138,8 @@ def shown(result: Any) -> Any:
     """Return a result as the vectors write it."""
     if isinstance(result, bytes):
         return result.hex().upper() or None
-    if isinstance(result, DataFileSettings):
-        rights = result.access
-        return {
-            "mode": result.mode.name,
-            "read": rights.read,
-            "write": rights.write,
-            "read_write": rights.read_write,
-            "change": rights.change,
-            "size_bytes": result.size_bytes,
-        }
+    if isinstance(result, FileSettings):
+        return _shown_settings(result)
     if isinstance(result, Version):
         return {"product": result.product and result.product.name, "uid": result.uid.hex().upper()}
     if isinstance(result, ApplicationSettings):
@@ -148,7 +148,7 @@ def shown(result: Any) -> Any:
             "key_count": result.key_count,
             "key_type": result.key_type.name,
         }
-    return list(result) if isinstance(result, tuple) else result
+    return [shown(each) for each in result] if isinstance(result, tuple) else result
 
 
 def _key(value: dict[str, Any]) -> DesfireKey:
@@ -156,14 +156,37 @@ def _key(value: dict[str, Any]) -> DesfireKey:
     return DesfireKey(KeyType[value["type"]], secret, value.get("version", 0))
 
 
-def _file_settings(value: dict[str, Any]) -> DataFileSettings | None:
-    if "size_bytes" not in value:
-        return None
-    return DataFileSettings(
-        CommunicationMode[value["mode"]],
-        AccessRights(value["read"], value["write"], value["read_write"], value["change"]),
-        value["size_bytes"],
-    )
+_FILES = {
+    "size_bytes": DataFileSettings,
+    "lower_limit": ValueFileSettings,
+    "record_bytes": RecordFileSettings,
+}
+_RIGHTS = ("read", "write", "read_write", "change")
+
+
+def _file_settings(value: dict[str, Any]) -> FileSettings | None:
+    for name, kind in _FILES.items():
+        if name in value:
+            rest = {key: each for key, each in value.items() if key not in {"mode", *_RIGHTS}}
+            return kind(CommunicationMode[value["mode"]], _access(value), **rest)
+    return None
+
+
+def _access(value: dict[str, Any]) -> AccessRights:
+    return AccessRights(**{right: value[right] for right in _RIGHTS})
+
+
+def _shown_settings(settings: FileSettings) -> dict[str, Any]:
+    """Return what a file's settings say beyond what a new one has."""
+    told = {
+        each.name: getattr(settings, each.name)
+        for each in fields(settings)
+        if each.name not in {"mode", "access"} and getattr(settings, each.name) != each.default
+    }
+    if "sdm" in told:
+        told["sdm"] = {key: each for key, each in asdict(told["sdm"]).items() if each is not None}
+    named = {"type": settings.type.name, "mode": settings.mode.name}
+    return {**named, **asdict(settings.access), **told}
 
 
 def _application_settings(value: dict[str, Any]) -> ApplicationSettings:
@@ -187,6 +210,11 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "number": int,
     "offset": int,
     "length": int,
+    "amount": int,
+    "first": int,
+    "count": int,
+    "record_bytes": int,
+    "change_is_free": bool,
     "aid": int,
     "key": _key,
     "new_key": _key,
@@ -195,4 +223,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "data": bytes.fromhex,
     "mode": CommunicationMode.__getitem__,
     "settings": _file_settings,
+    "access": _access,
+    "sdm": lambda value: SecureDynamicMessaging(**value),
 }

@@ -12,7 +12,8 @@ from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.command import CommunicationMode
 from cardd.desfire.crc import crc32
-from cardd.desfire.files import NEVER, AccessRights, DataFileSettings, parse_file_settings
+from cardd.desfire.file_settings import parse_file_settings
+from cardd.desfire.files import NEVER, AccessRights, DataFileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.desfire.status import Status
 from cardd.desfire.version import Product

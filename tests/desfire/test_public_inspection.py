@@ -126,6 +126,17 @@ def test_a_card_that_lists_nothing_freely_still_says_what_it_is() -> None:
     assert Refusal("GET_APPLICATION_IDS", "AUTHENTICATION_ERROR", 0) in content.refusals
 
 
+def test_an_application_that_is_looked_for_is_found_though_nothing_is_listed() -> None:
+    badge, card = with_application(), DesfireCard()
+    badge.reset()
+    play(card.authenticate_iso(0, DesfireKey.zero(KeyType.TDEA2)), badge.transmit)
+    play(card.change_key_settings(CLOSED), badge.transmit)
+    badge.reset()
+    content = play(inspect(also=(0xF5CA4D, 0x123456)), badge.transmit)
+    assert content.aids is None
+    assert [one.aid for one in content.applications] == [0xF5CA4D]
+
+
 @pytest.mark.parametrize("try_default_keys", [False, True])
 def test_no_command_changes_anything(try_default_keys: bool) -> None:
     for badge in (VirtualDesfire.factory("ev1"), with_application(), closed()):

@@ -12,7 +12,7 @@ from cardd.config import Config, parse
 from cardd.errors import CardRemoved, Code, Refused
 from cardd.iso7816.exchange import Answers
 from cardd.kms import messages as m
-from cardd.kms.ports import KeyService
+from cardd.kms.ports import BADGE_PURPOSES, KeyService
 from simulators.desfire.picc import VirtualDesfire
 
 NONCE = "n" * 22
@@ -128,3 +128,20 @@ def refusal(service: KeyService, badge: VirtualDesfire, procedure: m.Procedure) 
     with pytest.raises(Refused) as caught:
         Relay(service, badge).run(procedure)
     return caught.value.code
+
+
+def new_generation(config: Config) -> int:
+    """Add a generation of the masters of badges, which the next start makes the current."""
+    return assembly.add_generation(config, BADGE_PURPOSES)
+
+
+def rekeyed(service: KeyService, badge: VirtualDesfire, generation: int | None = None) -> m.Rekeyed:
+    outcome = Relay(service, badge).run(m.Rekey(uid=badge.uid, generation=generation))
+    assert isinstance(outcome, m.Rekeyed)
+    return outcome
+
+
+def wiped(service: KeyService, badge: VirtualDesfire) -> m.Wiped:
+    outcome = Relay(service, badge).run(m.Wipe(uid=badge.uid))
+    assert isinstance(outcome, m.Wiped)
+    return outcome

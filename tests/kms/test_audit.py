@@ -414,3 +414,23 @@ def test_a_process_killed_while_it_writes_leaves_every_answered_line(path: Path)
     assert len(recorded) >= len([line for line in answered if line.endswith("\n")]) >= 300
     assert recorded == list(range(len(recorded)))
     assert verify(path) >= len(recorded)
+
+
+def test_an_audit_closes_though_its_syncing_thread_was_just_about_to_sync(path: Path) -> None:
+    audit, closed = opened(path), threading.Event()
+
+    def close() -> None:
+        audit.close()
+        closed.set()
+
+    class ClosedMeanwhile(threading.Event):
+        """Has the file closed at the moment at which the thread has seen what was written."""
+
+        def clear(self) -> None:
+            threading.Thread(target=close, daemon=True).start()
+            assert self.wait(5)
+            super().clear()
+
+    audit._written, before = ClosedMeanwhile(), audit._written
+    before.set()  # the thread waits for this one
+    assert closed.wait(5)

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,52 @@ def test_a_flipped_byte_is_noticed_or_means_nothing(path: Path, place: int, flip
 def test_a_card_with_a_field_that_cannot_be_is_refused(field: str, value: object) -> None:
     stored = {**VirtualDesfire.factory("ev1").to_json(), field: value}
     with pytest.raises(ValueError, match=r".+"):
+        VirtualDesfire.from_json(stored)
+
+
+NEWER_FIELDS = ("storage_kib", "ats", "sak", "originality_key")
+NEWER_APPLICATION_FIELDS = (
+    "value_files", "record_files", "iso_file_ids", "key_type", "iso_id", "df_name"
+)  # fmt: skip
+
+
+def test_a_card_file_from_before_still_loads() -> None:
+    card = VirtualDesfire.factory("ev1")
+    make_application(card)
+    stored = card.to_json()
+    for name in NEWER_FIELDS:
+        del stored[name]
+    for name in NEWER_APPLICATION_FIELDS:
+        del stored["applications"][0][name]
+    older = VirtualDesfire.from_json(stored)
+    assert older.chip == replace(card.chip, originality_key=b"")
+    assert older.transmit(bytes.fromhex("903C0000010000")) == b"\x91\x1c"
+
+
+def test_everything_new_on_a_chip_is_stored() -> None:
+    card = VirtualDesfire.factory("ev3", uid=bytes.fromhex("04112233445566778899"), storage_kib=16)
+    exchange(card, b"\xca" + APP + bytes.fromhex("0FA2 1011 6361726464"))
+    changed = replace(card.chip, ats=bytes.fromhex("0875778102637264"), sak=b"\x04\x28")
+    again = VirtualDesfire.from_json(VirtualDesfire(changed).to_json())
+    assert again.chip == changed
+    assert again.chip.applications[APP].df_name == b"cardd"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("storage_kib", 16),
+        ("storage_kib", 3),
+        ("uid", "04112233"),
+        ("used_bytes", 6000),
+        ("originality_key", "00" * 27),
+        ("ats", "00"),
+        ("sak", "20"),
+    ],
+)
+def test_what_an_ev1_of_4_kib_cannot_be_is_refused(field: str, value: object) -> None:
+    stored = {**VirtualDesfire.factory("ev1").to_json(), field: value}
+    with pytest.raises(ValueError, match=field):
         VirtualDesfire.from_json(stored)
 
 

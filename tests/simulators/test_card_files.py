@@ -235,10 +235,12 @@ def test_what_cannot_be_ends_with_the_status_of_the_data_sheet(
     [
         ("CA 563412 0F 81", 0xDE),
         ("CA 000000 0F 81", 0x9E),
-        ("CA 010000 0F 80", 0x9E),
         ("CA 010000 0F 8F", 0x9E),
         ("CA 010000 0F C1", 0x9E),
-        ("CA 010000 0F A1 0001", 0x9E),
+        ("CA 010000 0F 91 0001", 0x9E),
+        ("CA 010000 0F A1 003F", 0x9E),
+        ("CA 010000 0F A1 00", 0x7E),
+        ("CA 010000 0F A1 0110" + "41" * 17, 0x7E),
         ("CA 010000 0F", 0x7E),
         ("DA 010000", 0xA0),
         ("DA 563412", 0xAE),
@@ -303,7 +305,9 @@ def test_an_application_cannot_delete_itself_where_the_picc_keeps_that_to_its_ow
     assert APP in card.chip.applications
 
 
-def test_a_card_holds_28_applications(card: VirtualDesfire) -> None:
+def test_an_ev1_holds_28_applications() -> None:
+    card = VirtualDesfire.factory("ev1")
+    make_application(card)
     picc_level(card)
     for number in range(2, 29):
         exchange(card, bytes((0xCA, number, 0, 0, 0x0F, 0x81)))
@@ -321,7 +325,7 @@ def test_memory_comes_back_with_format_alone(card: VirtualDesfire) -> None:
     session = Ev1Reader.authenticate(card, 0, zero_key(KeyType.DES))
     session.send(b"\xfc")
     assert session.send(b"\x6a") == b""
-    assert int.from_bytes(session.send(b"\x6e"), "little") == 4096
+    assert int.from_bytes(session.send(b"\x6e"), "little") == 5120
 
 
 @pytest.mark.parametrize(("product", "major"), [("ev1", 0x01), ("ev2", 0x12)])

@@ -227,7 +227,7 @@ def test_the_default_key_is_set_under_ev2_too() -> None:
     assert card.chip.default_version == 9
 
 
-@pytest.mark.parametrize(("option", "expected"), [("02", 0x9E), ("", 0x7E)])
+@pytest.mark.parametrize(("option", "expected"), [("03", 0x9E), ("", 0x7E)])
 def test_an_unknown_configuration_is_refused(option: str, expected: int) -> None:
     card = VirtualDesfire.factory("ev1")
     Ev1Reader.authenticate(card, 0, zero_key(KeyType.DES))

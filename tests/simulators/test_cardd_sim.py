@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulators import card as card_files
+from simulators.desfire import originality
 from tests.simulators.reader_side import make_application
 from tests.simulators.virtual_reader import VirtualReader
 
@@ -55,6 +56,38 @@ def test_a_seed_makes_the_same_card_each_time(tmp_path: Path) -> None:
     assert a == b != c
 
 
+@pytest.mark.parametrize(
+    ("arguments", "storage_kib", "uid_bytes"),
+    [([], 4, 7), (["--uid", "04112233445566778899", "--storage", "16k"], 16, 10)],
+)
+def test_new_makes_an_ev3_of_a_storage_and_a_uid(
+    tmp_path: Path, arguments: list[str], storage_kib: int, uid_bytes: int
+) -> None:
+    assert run("new", "desfire-ev3", "--out", tmp_path / "a", *arguments)[0] == 0
+    chip = card_files.load(tmp_path / "a").chip
+    assert (chip.product, chip.storage_kib, len(chip.uid)) == ("ev3", storage_kib, uid_bytes)
+
+
+def test_show_prints_the_test_key_that_verifies_the_signature(badge: Path) -> None:
+    card = card_files.load(badge)
+    public_key = originality.public_key(card.chip.originality_key).hex().upper()
+    code, text = run("show", badge)
+    assert code == 0
+    assert f"originality  test key, secp224r1, {public_key}" in text
+    assert card.chip.originality_key.hex().upper() not in text
+
+
+def test_show_describes_names_and_identifiers(badge: Path) -> None:
+    with card_files.hold(badge) as held:
+        assert (
+            held.transmit(bytes.fromhex("90CA00000C 563412 0F A1 1011 6361726464 00")) == b"\x91\0"
+        )
+    _, text = run("show", badge)
+    assert re.search(
+        r"application 123456 .* ISO 1110  DF name 6361726464  files have ISO identifiers", text
+    )
+
+
 def test_show_prints_check_values_and_no_key(badge: Path) -> None:
     with card_files.hold(badge) as held:
         make_application(held.card)
@@ -94,6 +127,22 @@ def test_a_stopped_insertion_leaves_the_reader_in_order(badge: Path, stop: signa
     assert "answered 1 commands" in out
 
 
+def test_a_fault_of_insert_and_tap_strikes_the_answer_it_names(badge: Path) -> None:
+    for verb in ("insert", "tap"):
+        with VirtualReader() as reader:
+            faults = ("--fault", "corrupt:2", "--fault-seed", "5")
+            program = start(verb, badge, *faults, reader=reader.address)
+            reader.accept()
+            reader.send(b"\x01")
+            whole = bytes.fromhex("04AABBCCDDEEFF9000")
+            assert reader.transmit(GET_UID) == whole
+            assert reader.transmit(GET_UID) != whole
+            assert reader.transmit(GET_UID) == whole
+            program.send_signal(signal.SIGINT)
+            program.communicate(timeout=30)
+        assert program.returncode == 0
+
+
 def test_insert_tears_and_ends_in_time(badge: Path) -> None:
     with VirtualReader() as reader:
         program = start(
@@ -125,6 +174,9 @@ def test_a_reader_that_takes_no_notice_is_told(badge: Path) -> None:
         (["new", "desfire-ev1", "--out", "{badge}"], 3, "exists"),
         (["new", "desfire-ev9", "--out", "x.json"], 2, "desfire-ev1"),
         (["new", "desfire-ev1", "--out", "x.json", "--uid", "04"], 2, "14 hexadecimal digits"),
+        (["new", "desfire-ev2", "--out", "x.json", "--uid", "04"], 2, "8 or 14 or 20"),
+        (["new", "desfire-ev1", "--out", "x.json", "--storage", "16k"], 2, "2k, 4k, 8k"),
+        (["tap", "{badge}", "--fault", "lose"], 2, "corrupt, truncate"),
         (["insert", "{badge}", "--tear-after", "0"], 2, "--tear-after"),
         (["insert", "{badge}", "--for", "0"], 2, "--for"),
     ],

@@ -6,11 +6,18 @@ from hypothesis import strategies as st
 
 from simulators.desfire import VirtualDesfire, storage
 from simulators.desfire.interpreter import COMMANDS
-from tests.simulators.reader_side import APP, Ev1Reader, Ev2Reader, exchange, make_application
+from tests.simulators.reader_side import (
+    APP,
+    D40Reader,
+    Ev1Reader,
+    Ev2Reader,
+    exchange,
+    make_application,
+)
 
 pytestmark = pytest.mark.unit
 
-INSTRUCTIONS = [*COMMANDS, 0xAF, 0x1A, 0xAA, 0x71, 0x77]
+INSTRUCTIONS = [*COMMANDS, 0xAF, 0x0A, 0x1A, 0xAA, 0x71, 0x77]
 
 wrapped = st.builds(
     lambda ins, data: (
@@ -19,7 +26,16 @@ wrapped = st.builds(
     st.sampled_from(INSTRUCTIONS) | st.integers(0, 255),
     st.binary(max_size=255),
 )
-frames = st.lists(st.binary(max_size=300) | wrapped, max_size=12)
+iso = st.builds(
+    lambda ins, p1, p2, data: (
+        bytes((0, ins, p1, p2)) + (bytes((len(data),)) + data if data else b"") + b"\0"
+    ),
+    st.sampled_from([0x82, 0x84, 0x88, 0xA4, 0xB0, 0xB2, 0xD6, 0xE2]) | st.integers(0, 255),
+    st.sampled_from([0, 1, 4, 9, 0x80, 0x81]) | st.integers(0, 255),
+    st.sampled_from([0, 4, 0x0C, 0x80]) | st.integers(0, 255),
+    st.binary(max_size=40),
+)
+frames = st.lists(st.binary(max_size=300) | wrapped | iso, max_size=12)
 
 
 def card_with_everything(product: str) -> VirtualDesfire:
@@ -36,19 +52,24 @@ def card_with_everything(product: str) -> VirtualDesfire:
 
 
 @settings(max_examples=200, deadline=None)
-@given(frames, st.sampled_from(["ev1", "ev2"]), st.sampled_from(["none", "ev1", "ev2"]))
+@given(
+    frames, st.sampled_from(["ev1", "ev2", "ev3"]), st.sampled_from(["none", "d40", "ev1", "ev2"])
+)
 def test_any_bytes_get_a_status_and_leave_a_card_that_can_be_stored(
     hostile: list[bytes], product: str, session: str
 ) -> None:
     card = card_with_everything(product)
     if session == "ev1":
         Ev1Reader.authenticate(card)
-    elif session == "ev2" and product == "ev2":
+    elif session == "d40":
+        exchange(card, b"\x5a\0\0\0")
+        D40Reader.authenticate(card)
+    elif session == "ev2" and product != "ev1":
         Ev2Reader.authenticate(card)
     for frame in hostile:
         answer = card.transmit(frame)
         assert 2 <= len(answer) <= 258
-        assert answer[-2] in {0x91, 0x90, 0x62, 0x67, 0x6A, 0x6C, 0x6D, 0x6E}
+        assert answer[-2] in {0x91, 0x90, 0x62, 0x67, 0x69, 0x6A, 0x6B, 0x6C, 0x6D, 0x6E}
     assert storage.load(storage.dump(card.chip)) == card.chip
 
 
@@ -74,8 +95,10 @@ def test_no_forged_command_changes_what_a_session_protects(
         ("", "6700"),
         ("90", "6700"),
         ("906000", "6700"),
-        ("00A4040007D276000085010000", "6A82"),
-        ("00B0000000", "6D00"),
+        ("00A4040007D276000085010000", "9000"),
+        ("00A4040007D276000085010100", "6A82"),
+        ("00B0000000", "6985"),
+        ("00C0000000", "6D00"),
         ("80A40000", "6E00"),
         ("9060010000", "6A86"),
         ("905A0000FF00", "6700"),

@@ -259,6 +259,14 @@ def test_air_time_is_that_of_the_bit_rate() -> None:
     assert AirInterface(BitRate.RATE_106).seconds(GET_UID, answer) == 0
 
 
+def test_what_does_not_fit_a_frame_is_chained_on_the_air() -> None:
+    air = AirInterface(BitRate.RATE_106)
+    byte = 9 / 105_937.5
+    assert air.seconds(bytes(61), bytes(253)) == pytest.approx((61 + 253 + 8) * byte)
+    assert air.seconds(bytes(62), bytes(254)) == pytest.approx((62 + 254 + 8 + 16) * byte)
+    assert air.seconds(bytes(250), b"") == pytest.approx((250 + 8 + 4 * 8) * byte)
+
+
 def test_latency_delays_what_goes_over_the_air(card: VirtualDesfire, reader: VirtualReader) -> None:
     air = AirInterface(BitRate.RATE_106)
     with insert(card, reader.address, air=air):

@@ -1,6 +1,11 @@
 """The authentications: each opens a session."""
 
-from cardd.desfire.authentication import AuthenticationScheme, Ev2NonFirstHandshake, handshake
+from cardd.desfire.authentication import (
+    AuthenticationScheme,
+    Ev2FirstHandshake,
+    Ev2NonFirstHandshake,
+    handshake,
+)
 from cardd.desfire.channel import Channel
 from cardd.desfire.keys import DesfireKey
 from cardd.desfire.messaging.ev2 import Ev2Messaging
@@ -35,11 +40,20 @@ class AuthenticationCommands(Channel):
         return self.authenticate(handshake(AuthenticationScheme.AES, key_number, key, rnd_a=rnd_a))
 
     def authenticate_ev2_first(
-        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+        self,
+        key_number: int,
+        key: DesfireKey,
+        *,
+        pcd_capabilities: bytes = b"",
+        rnd_a: bytes | None = None,
     ) -> Exchange[None]:
-        """AuthenticateEV2First: EV2 messaging in a new transaction (AN12343, table 16)."""
+        """AuthenticateEV2First: EV2 messaging in a new transaction (AN12343, table 16).
+
+        `pcd_capabilities` is PCDcap2, at most 6 bytes; a card that does not repeat it under its
+        cryptogram is refused. One that would answer with LRP is refused too.
+        """
         return self.authenticate(
-            handshake(AuthenticationScheme.EV2_FIRST, key_number, key, rnd_a=rnd_a)
+            Ev2FirstHandshake(key_number, key, rnd_a=rnd_a, capabilities=pcd_capabilities)
         )
 
     def authenticate_ev2_non_first(

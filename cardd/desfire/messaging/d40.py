@@ -12,6 +12,7 @@ from cardd.desfire.cipher import pad_zero
 from cardd.desfire.command import Command, CommunicationMode
 from cardd.desfire.crc import crc16
 from cardd.desfire.keys import DesfireKey
+from cardd.desfire.messaging.enciphered import check_length, data_of, padded
 from cardd.errors import CardProtocolError
 
 _MAC_BYTES = 4
@@ -61,18 +62,11 @@ class D40Messaging:
         plaintext = command.data + crc16(command.data)
         if command.checked:
             plaintext += crc16(command.checked)
-        return self._cipher.send_by_decryption(pad_zero(plaintext, self._cipher.block_bytes))
+        size = self._cipher.block_bytes
+        return self._cipher.send_by_decryption(padded(command, plaintext, size))
 
     def _decipher(self, command: Command, answer: bytes) -> bytes:
-        # Padding is zeros, so only the length that was asked for tells data from padding.
-        length, size = command.answer_bytes[1], self._cipher.block_bytes
-        if len(answer) != len(pad_zero(bytes(length + _CRC_BYTES), size)):
-            raise CardProtocolError(
-                f"the enciphered answer to {command.name} has {len(answer)} bytes, "
-                f"which is not what {length} bytes of data make"
-            )
+        size = self._cipher.block_bytes
+        check_length(command, answer, _CRC_BYTES, size)
         plaintext = self._cipher.decrypt(answer, iv=bytes(size))
-        data = plaintext[:length]
-        if not hmac.compare_digest(plaintext, pad_zero(data + crc16(data), size)):
-            raise CardProtocolError(f"the CRC or padding of the answer to {command.name} is wrong")
-        return data
+        return data_of(command, plaintext, crc16, size)

@@ -6,11 +6,11 @@ moves the initialisation vector, whether or not its MAC is sent.
 
 import hmac
 
-from cardd.desfire.cipher import pad_zero
 from cardd.desfire.command import Command, CommunicationMode
 from cardd.desfire.crc import crc32
 from cardd.desfire.keys import DesfireKey
 from cardd.desfire.messaging import MAC_BYTES
+from cardd.desfire.messaging.enciphered import check_length, data_of, padded
 from cardd.desfire.status import Status
 from cardd.errors import CardProtocolError
 
@@ -58,21 +58,13 @@ class Ev1Messaging:
         if command.checked:
             plaintext += crc32(command.checked)
         size = self._cipher.block_bytes
-        ciphertext = self._cipher.encrypt(pad_zero(plaintext, size), iv=self._iv)
+        ciphertext = self._cipher.encrypt(padded(command, plaintext, size), iv=self._iv)
         self._iv = ciphertext[-size:]
         return ciphertext
 
     def _decipher(self, command: Command, answer: bytes) -> bytes:
-        # Padding is zeros, so only the length that was asked for tells data from padding.
-        length, size = command.answer_bytes[1], self._cipher.block_bytes
-        if len(answer) != len(pad_zero(bytes(length + _CRC_BYTES), size)):
-            raise CardProtocolError(
-                f"the enciphered answer to {command.name} has {len(answer)} bytes, "
-                f"which is not what {length} bytes of data make"
-            )
+        size = self._cipher.block_bytes
+        check_length(command, answer, _CRC_BYTES, size)
         plaintext = self._cipher.decrypt(answer, iv=self._iv)
         self._iv = answer[-size:]
-        data = plaintext[:length]
-        if not hmac.compare_digest(plaintext, pad_zero(data + crc32(data + _OK), size)):
-            raise CardProtocolError(f"the CRC or padding of the answer to {command.name} is wrong")
-        return data
+        return data_of(command, plaintext, lambda data: crc32(data + _OK), size)

@@ -9,8 +9,8 @@ class PlainMessaging:
     __slots__ = ()
 
     def protect(self, command: Command) -> bytes:
-        """Return the command's bytes; RuntimeError for what would be sent enciphered."""
-        if command.mode is CommunicationMode.FULL:
+        """Return the command's bytes; RuntimeError for what only a session can protect."""
+        if command.mode not in {None, CommunicationMode.PLAIN}:
             raise RuntimeError(f"{command.name} needs an authenticated session")
         return command.header + command.data
 

@@ -6,7 +6,6 @@ follows a commit point. The key versions tell what was done: a generation is nev
 of a key that was not set yet always is.
 """
 
-import hmac
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,7 +15,7 @@ from cardd.desfire.card import DesfireCard
 from cardd.desfire.keys import DesfireKey
 from cardd.desfire.status import Status
 from cardd.errors import CardStatusError, Code, Refused
-from cardd.kms.procedures import layout
+from cardd.kms.procedures import layout, read_back, recognition
 from cardd.kms.procedures.layout import AUTHENTICATE_KEY, BADGE_FILE, MASTER_KEY
 from cardd.kms.procedures.ports import Commit, Driven
 
@@ -74,27 +73,28 @@ class Plan:
 
 def prepare(
     badge: Badge, transport: DesfireKey, minimum: Scheme, start: tuple[PiccKey, ...]
-) -> Driven[PiccKey]:
-    """Give a factory-fresh PICC its transport key, where it has not got it; tell what it had.
+) -> Driven[tuple[PiccKey, Scheme]]:
+    """Give a factory-fresh PICC its transport key, where it has not got it.
 
-    `start` lists the keys to try: FACTORY is not among them for a blank that was prepared.
+    `start` lists the keys to try: FACTORY is not among them for a blank that was prepared. Returns
+    what it had, and the scheme of its product, which it told under its new key.
     """
     card = DesfireCard()
-    scheme = yield from _identify(card, badge, minimum)
+    scheme = yield from recognition.scheme_for_blank(card, badge, minimum)
     keys = {PiccKey.TRANSPORT: transport, PiccKey.FACTORY: layout.FACTORY_PICC_KEY}
     candidates = {which: keys[which] for which in start}
     found = yield from _authenticate_picc(card, scheme, candidates)
     if found is PiccKey.FACTORY:
         yield Commit("transport-key")
         yield from card.change_key(MASTER_KEY, transport)
-        yield from layout.authenticate(card, MASTER_KEY, transport, scheme)
-    return found
+    yield from read_back.picc_identity(card, badge, transport, scheme)
+    return found, scheme
 
 
 def encode(plan: Plan) -> Driven[Scheme]:
     """Encode a badge to the end and read it back; return the scheme it was encoded for."""
     card = DesfireCard()
-    scheme = yield from _identify(card, plan.badge, plan.minimum_scheme)
+    scheme = yield from recognition.scheme_for_blank(card, plan.badge, plan.minimum_scheme)
     found = yield from _authenticate_picc(card, scheme, _candidates(plan))
     if found is PiccKey.FACTORY:
         yield Commit("transport-key")
@@ -108,17 +108,6 @@ def encode(plan: Plan) -> Driven[Scheme]:
     yield Commit("read-back")
     yield from _read_back(card, plan, scheme)
     return scheme
-
-
-def _identify(card: DesfireCard, badge: Badge, minimum: Scheme) -> Driven[Scheme]:
-    """Ask for the product; refuse one that is too old, or whose UID is not the reader's."""
-    version = yield from card.get_version()
-    if version.uid != badge.uid:
-        raise Refused(
-            Code.UID_UNUSABLE,
-            "the badge gives another UID than the reader; a badge with a random UID cannot be used",
-        )
-    return layout.scheme_of(version, minimum)
 
 
 def _candidates(plan: Plan) -> dict[PiccKey, DesfireKey]:
@@ -135,23 +124,15 @@ def _authenticate_picc(
 ) -> Driven[PiccKey]:
     """Authenticate at the PICC with the first candidate it answers to; tell which."""
     yield from card.select_application(PICC_AID)
-    for which, key in candidates.items():
-        try:
-            if which is PiccKey.FACTORY:
-                yield from card.authenticate_iso(MASTER_KEY, key)
-            else:
-                yield from layout.authenticate(card, MASTER_KEY, key, scheme)
-        except CardStatusError as error:
-            if error.status != Status.AUTHENTICATION_ERROR.word:
-                raise
-        else:
-            return which
-    tried = " or ".join(which.value for which in candidates)
-    raise Refused(
-        Code.BADGE_KEYS_UNKNOWN,
-        f"the badge does not answer to its {tried} key: it was encoded or prepared elsewhere, or "
-        "its preparation was cut; prepare it again, or take another blank",
-    )
+    found = yield from recognition.authenticate_with_one(card, candidates, scheme)
+    if found is None:
+        tried = " or ".join(which.value for which in candidates)
+        raise Refused(
+            Code.BADGE_KEYS_UNKNOWN,
+            f"the badge does not answer to its {tried} key: it was encoded or prepared elsewhere, "
+            "or its preparation was cut; prepare it again, or take another blank",
+        )
+    return found
 
 
 def _ensure_application(card: DesfireCard, plan: Plan) -> Driven[None]:
@@ -212,32 +193,7 @@ def _finish_picc(card: DesfireCard, plan: Plan, scheme: Scheme, found: PiccKey) 
 def _read_back(card: DesfireCard, plan: Plan, scheme: Scheme) -> Driven[None]:
     """Read everything that was written, under the new keys; refuse a badge that differs."""
     keys = plan.keys
-    yield from layout.authenticate(card, MASTER_KEY, keys.picc, scheme)
-    _same("the product", layout.scheme_of((yield from card.get_version()), scheme), scheme)
-    _same("the PICC's settings", (yield from card.get_key_settings()), layout.PICC)
-    _same("the PICC key's version", (yield from card.get_key_version(0)), keys.picc.version)
-    _same("the UID", (yield from card.get_card_uid()), plan.badge.uid)
+    yield from read_back.picc(card, plan.badge, keys.picc, scheme)
     yield from card.select_application(plan.badge.aid)
-    yield from layout.authenticate(card, MASTER_KEY, keys.app_master, scheme)
-    _same("the application's settings", (yield from card.get_key_settings()), layout.APPLICATION)
-    for number in (MASTER_KEY, AUTHENTICATE_KEY):
-        version = yield from card.get_key_version(number)
-        _same(f"the version of key {number}", version, plan.badge.generation)
-    _same("the file's settings", (yield from card.get_file_settings(BADGE_FILE)), layout.FILE)
-    yield from layout.authenticate(card, AUTHENTICATE_KEY, keys.authenticate, scheme)
-    expected = layout.content(plan.badge)
-    content = yield from card.read_data(BADGE_FILE, 0, len(expected), layout.FILE.mode)
-    if not hmac.compare_digest(content, expected):
-        raise _differs("the content of file 1")
-
-
-def _same(what: str, read: object, expected: object) -> None:
-    if read != expected:
-        raise _differs(what)
-
-
-def _differs(what: str) -> Refused:
-    return Refused(
-        Code.BADGE_NOT_GENUINE,
-        f"read back, {what} differs from what was written; do not hand this badge out",
-    )
+    yield from read_back.application(card, keys.app_master, scheme)
+    yield from read_back.content(card, plan.badge, keys.authenticate, scheme)

@@ -13,9 +13,15 @@ _CODES = {
     Status.COUNT_ERROR.word: Code.BADGE_FULL,
 }
 
+_OF_A_REGISTERED_BADGE = {**_CODES, Status.ILLEGAL_COMMAND_CODE.word: Code.BADGE_NOT_GENUINE}
+"""A badge that did its part when it was encoded knows the commands; another one may not."""
 
-def guarded(procedure: Driven[Result]) -> Driven[Result]:
-    """Drive a procedure; turn the card's faults into Refused. Nothing of a failed check leaves."""
+
+def guarded(procedure: Driven[Result], *, registered: bool = False) -> Driven[Result]:
+    """Drive a procedure; turn the card's faults into Refused. Nothing of a failed check leaves.
+
+    `registered` says that the registry knows the badge as an encoded one.
+    """
     try:
         return (yield from procedure)
     except CardProtocolError as error:
@@ -25,5 +31,6 @@ def guarded(procedure: Driven[Result]) -> Driven[Result]:
             "disturbed: present it again",
         ) from None
     except CardStatusError as error:
-        code = _CODES.get(error.status, Code.CARD_NOT_SUPPORTED)
+        codes = _OF_A_REGISTERED_BADGE if registered else _CODES
+        code = codes.get(error.status, Code.CARD_NOT_SUPPORTED)
         raise Refused(code, f"the badge refused: {error}", **error.facts) from None

@@ -1,5 +1,7 @@
 """What a badge of ours looks like: keys, settings, the file, and which products carry it."""
 
+from dataclasses import dataclass
+
 from cardd.badges.model import Badge, Scheme
 from cardd.desfire.applications import ApplicationSettings, KeySettings
 from cardd.desfire.authentication import AuthenticationScheme
@@ -43,9 +45,34 @@ _MECHANISMS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class BadgeKeys:
+    """The keys of an encoded badge, of one generation."""
+
+    picc: DesfireKey
+    app_master: DesfireKey
+    authenticate: DesfireKey
+
+
+def version_of(card: DesfireCard, uid: bytes) -> Driven[Version]:
+    """Ask for the product; Refused (`uid_unusable`) where its UID is not the reader's."""
+    version = yield from card.get_version()
+    if version.uid != uid:
+        raise Refused(
+            Code.UID_UNUSABLE,
+            "the badge gives another UID than the reader; a badge with a random UID cannot be used",
+        )
+    return version
+
+
+def best_scheme(version: Version) -> Scheme | None:
+    """Return the best scheme of a product, None for one without AES."""
+    return _BEST.get(version.product) if version.product else None
+
+
 def scheme_of(version: Version, minimum: Scheme) -> Scheme:
     """Return the best scheme of a product; Refused for one without AES or below the minimum."""
-    scheme = _BEST.get(version.product) if version.product else None
+    scheme = best_scheme(version)
     if scheme is None or not scheme.meets(minimum):
         raise Refused(
             Code.CARD_NOT_SUPPORTED,
@@ -64,8 +91,10 @@ def mechanism(scheme: Scheme) -> AuthenticationScheme:
 def authenticate(
     card: DesfireCard, key_number: int, key: DesfireKey, scheme: Scheme
 ) -> Driven[None]:
-    """Authenticate as the scheme says, in the application that is selected."""
-    if scheme is Scheme.EV2_AES:
+    """Authenticate as the scheme says, or by ISO with a TDEA key, to what is selected."""
+    if key.type is not KeyType.AES:
+        yield from card.authenticate_iso(key_number, key)
+    elif scheme is Scheme.EV2_AES:
         yield from card.authenticate_ev2_first(key_number, key)
     else:
         yield from card.authenticate_aes(key_number, key)

@@ -5,22 +5,38 @@ from simulators.desfire.activation import (
     KEY_SETTING_FREE_LISTING,
     Activation,
 )
-from simulators.desfire.chip import MAX_APPLICATIONS, MAX_KEYS, PICC_AID
+from simulators.desfire.chip import MAX_KEYS, PICC_AID, Application, Chip
+from simulators.desfire.commands.keys import USES_ISO_FILE_IDS
 from simulators.desfire.commands.picc import require_empty
 from simulators.desfire.commands.table import PLAIN, Command, Table, always
 from simulators.desfire.crypto import KeyType
 from simulators.desfire.status import Refusal, Status
 
 AIDS_PER_FRAME = 19
+MAX_DF_NAME_BYTES = 16
+HAS_MORE_SETTINGS = 0x10
+MASTER_FILE_ID = 0x3F00
+# ISO 7816-4, 5.3.1.1: the master file, the current DF, and what is reserved.
+RESERVED_ISO_IDS = frozenset({0x0000, MASTER_FILE_ID, 0x3FFF, 0xFFFF})
+MASTER_FILE_NAME = bytes.fromhex("D2760000850100")
 
 
 def select(activation: Activation, parameters: bytes) -> bytes:
-    """Select an application, or the PICC level with 000000; the session ends."""
-    if len(parameters) != 3:
+    """Select an application, or the PICC level with 000000; the session ends.
+
+    Since EV2 a second application may come along. It must be there, but its files and keys cannot
+    be reached together with the first one's: that is not simulated.
+    """
+    lengths = (3, 6) if activation.chip.product.evolved else (3,)
+    if len(parameters) not in lengths:
         raise Refusal(Status.LENGTH)
-    if parameters != PICC_AID and parameters not in activation.chip.applications:
+    first, second = parameters[:3], parameters[3:]
+    applications = activation.chip.applications
+    if second and (first == second or PICC_AID in {first, second}):
+        raise Refusal(Status.PARAMETER)
+    if first not in {PICC_AID, *applications} or (second and second not in applications):
         raise Refusal(Status.APPLICATION_NOT_FOUND)
-    activation.select(parameters)
+    activation.select(first)
     return b""
 
 
@@ -32,27 +48,82 @@ def list_applications(activation: Activation, parameters: bytes) -> bytes:
     return b"".join(activation.chip.applications)
 
 
-def create(activation: Activation, parameters: bytes) -> bytes:
-    """Create an application: AID, key settings, number and type of keys.
+def _aid_frames(activation: Activation) -> tuple[int, ...]:
+    """Return the lengths of all frames but the last: 19 AIDs on an EV1, as many as fit later."""
+    frame = activation.chip.product.frame_bytes
+    first = 3 * AIDS_PER_FRAME if not activation.chip.product.evolved else frame - frame % 3
+    return (first,) * (3 * len(activation.chip.applications) // first)
 
-    Further parameters (key sets, ISO file identifiers) are not simulated: parameter error.
+
+def list_df_names(activation: Activation, parameters: bytes) -> bytes:
+    """Return AID, ISO file identifier and DF name of each application that has the latter two."""
+    require_empty(parameters)
+    activation.require_picc()
+    activation.require_master_unless(KEY_SETTING_FREE_LISTING)
+    return b"".join(_df_names(activation.chip))
+
+
+def _df_name_frames(activation: Activation) -> tuple[int, ...]:
+    """Return the lengths of all frames but the last: each application has a frame of its own."""
+    return tuple(len(entry) for entry in _df_names(activation.chip)[:-1])
+
+
+def _df_names(chip: Chip) -> list[bytes]:
+    return [
+        entry.aid + entry.iso_id.to_bytes(2, "little") + entry.df_name
+        for entry in chip.applications.values()
+        if entry.iso_id is not None
+    ]
+
+
+def create(activation: Activation, parameters: bytes) -> bytes:
+    """Create an application.
+
+    AID, key settings, number and type of keys; then, where wanted, its ISO file identifier and its
+    DF name. No key is as good as 14 (libfreefare's tests). Several key sets are not simulated:
+    parameter error.
     """
     activation.require_picc()
     activation.require_master_unless(KEY_SETTING_FREE_CREATION)
-    if len(parameters) < 5:
+    if not 5 <= len(parameters) <= 7 + MAX_DF_NAME_BYTES or len(parameters) == 6:
         raise Refusal(Status.LENGTH)
+    application, keys = _new_application(parameters)
+    _require_room(activation.chip, application)
+    activation.chip = activation.chip.new_application(application, keys)
+    return b""
+
+
+def _new_application(parameters: bytes) -> tuple[Application, int]:
     aid, settings, kind = parameters[:3], parameters[3], parameters[4]
     keys, key_type = kind & 0x0F, kind & 0xC0
-    if len(parameters) > 5 or aid == PICC_AID or kind & 0x30 or not 1 <= keys <= MAX_KEYS:
+    iso_id = int.from_bytes(parameters[5:7], "little") if len(parameters) > 5 else None
+    if aid == PICC_AID or kind & HAS_MORE_SETTINGS or keys > MAX_KEYS:
         raise Refusal(Status.PARAMETER)
-    if key_type not in tuple(KeyType):
+    if key_type not in tuple(KeyType) or iso_id in RESERVED_ISO_IDS:
         raise Refusal(Status.PARAMETER)
-    if aid in activation.chip.applications:
+    application = Application(
+        aid,
+        settings,
+        KeyType(key_type),
+        keys=(),
+        iso_file_ids=bool(kind & USES_ISO_FILE_IDS),
+        iso_id=iso_id,
+        df_name=parameters[7:],
+    )
+    return application, keys
+
+
+def _require_room(chip: Chip, new: Application) -> None:
+    """Refuse an AID, an identifier or a name that is taken, and one application too many."""
+    for there in chip.applications.values():
+        same_id = new.iso_id is not None and there.iso_id == new.iso_id
+        if there.aid == new.aid or same_id or (new.df_name and there.df_name == new.df_name):
+            raise Refusal(Status.DUPLICATE)
+    if new.df_name == MASTER_FILE_NAME:
         raise Refusal(Status.DUPLICATE)
-    if len(activation.chip.applications) >= MAX_APPLICATIONS:
+    limit = chip.product.max_applications
+    if limit is not None and len(chip.applications) >= limit:
         raise Refusal(Status.COUNT)
-    activation.chip = activation.chip.new_application(aid, settings, KeyType(key_type), keys)
-    return b""
 
 
 def delete(activation: Activation, parameters: bytes) -> bytes:
@@ -75,7 +146,8 @@ def delete(activation: Activation, parameters: bytes) -> bytes:
 
 COMMANDS: Table = {
     0x5A: Command(select, always(PLAIN)),
-    0x6A: Command(list_applications, first_frames=(3 * AIDS_PER_FRAME,)),
+    0x6A: Command(list_applications, first_frames=_aid_frames),
+    0x6D: Command(list_df_names, first_frames=_df_name_frames),
     0xCA: Command(create),
     0xDA: Command(delete),
 }

@@ -16,6 +16,7 @@ from simulators.desfire.keys import Key
 from simulators.desfire.messaging import Mode, Protection
 from simulators.desfire.status import Refusal, Status
 
+USES_ISO_FILE_IDS = 0x20
 CHANGE_WITH_SAME_KEY = 0x0E
 CHANGE_NEVER = 0x0F
 
@@ -24,7 +25,12 @@ def get_settings(activation: Activation, parameters: bytes) -> bytes:
     """Return the key settings, then the number of keys and their type in one byte."""
     require_empty(parameters)
     activation.require_master_unless(KEY_SETTING_FREE_LISTING)
-    kind = activation.keys[0].type | len(activation.keys)
+    if activation.at_picc:
+        kind = activation.chip.master.type | 1
+    else:
+        application = activation.application
+        iso = USES_ISO_FILE_IDS if application.iso_file_ids else 0
+        kind = application.key_type | iso | len(application.keys)
     return bytes((activation.settings, kind))
 
 

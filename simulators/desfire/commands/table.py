@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from simulators.desfire.activation import Activation
-from simulators.desfire.chip import Product
 from simulators.desfire.messaging import Mode, Protection
+from simulators.desfire.product import Product
 
 Plan = Callable[[Activation, bytes], Protection]
 """Says how a command is protected, from its first frame; raises Refusal to refuse it early."""
@@ -16,6 +16,9 @@ Handler = Callable[[Activation, bytes], bytes]
 ALL = frozenset(Product)
 EV2_AND_LATER = ALL - {Product.EV1}
 
+Frames = Callable[[Activation], tuple[int, ...]]
+"""Gives the lengths of an answer's frames that are cut short; the rest is cut as the chip can."""
+
 PLAIN = Protection(Mode.PLAIN, Mode.PLAIN)
 MACED = Protection()
 
@@ -25,18 +28,23 @@ def always(protection: Protection) -> Plan:
     return lambda _activation, _parameters: protection
 
 
+def no_short_frames(_activation: Activation) -> tuple[int, ...]:
+    """Cut an answer as the chip can."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One entry of the table.
 
-    `first_frames` are the lengths of answer frames that the chip cuts short (GetVersion).
+    `first_frames` are the frames of its answer that the chip cuts short (GetVersion).
     `long_frames` marks the commands that use ISO 14443-4 chaining instead of AF frames.
     `products` are those that know the command.
     """
 
     handler: Handler
     plan: Plan = field(default=always(MACED))
-    first_frames: tuple[int, ...] = ()
+    first_frames: Frames = no_short_frames
     long_frames: bool = False
     products: frozenset[Product] = ALL
 

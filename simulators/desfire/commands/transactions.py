@@ -9,8 +9,8 @@ card.
 from dataclasses import replace
 
 from simulators.desfire.activation import Activation
-from simulators.desfire.chip import Product
 from simulators.desfire.commands.table import Command, Table
+from simulators.desfire.product import Product
 from simulators.desfire.status import Refusal, Status
 from simulators.desfire.transaction import Pending, committed
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from simulators.desfire.activation import Activation
-from simulators.desfire.chip import Product
 from simulators.desfire.commands.access import Right, find_typed, granted_mode, holder
 from simulators.desfire.commands.data import reading
 from simulators.desfire.commands.table import Command, Plan, Table
 from simulators.desfire.commands.transactions import enlist
 from simulators.desfire.files import FREE_GET_VALUE, LIMITED_CREDIT, ValueFile, signed
 from simulators.desfire.messaging import Mode, Protection
+from simulators.desfire.product import Product
 from simulators.desfire.status import Refusal, Status
 from simulators.desfire.transaction import PendingValue
 
