@@ -58,6 +58,7 @@ class Code(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    NOT_SUPPORTED = "not_supported"
     INVALID_REQUEST = "invalid_request"
     BADGE_UNFINISHED = "badge_unfinished"
     BADGE_FULL = "badge_full"

@@ -136,6 +136,10 @@ TEXTS: dict[Code, Text] = {
         "Already taken or changed",
         "The request contradicts what is already recorded. Refresh, check, then try again.",
     ),
+    Code.NOT_SUPPORTED: Text(
+        "Not possible here",
+        "This key backend cannot do that. The message says what it can do instead.",
+    ),
     Code.INVALID_REQUEST: Text(
         "Invalid request",
         "The application sent an invalid request. Tell support, and quote this message.",

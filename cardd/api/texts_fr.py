@@ -138,6 +138,10 @@ TEXTS: dict[Code, Text] = {
         "Déjà pris ou modifié",
         "La demande contredit ce qui est déjà enregistré. Actualisez, vérifiez, puis recommencez.",
     ),
+    Code.NOT_SUPPORTED: Text(
+        "Impossible ici",
+        "Ce support de clés ne sait pas le faire. Le message indique ce qui est possible.",
+    ),
     Code.INVALID_REQUEST: Text(
         "Demande incorrecte",
         "L’application a envoyé une demande incorrecte. Prévenez le support en citant ce message.",

@@ -127,6 +127,14 @@ BADGE_PURPOSES = (Purpose.PICC, Purpose.APP_MASTER, Purpose.AUTHENTICATE)
 """Those of an encoded badge's three keys, which rotate together: one generation names them."""
 
 
+class KeyState(StrEnum):
+    """Where a master is in its life: made, in use for what is new, succeeded by another."""
+
+    NEXT = "next"
+    CURRENT = "current"
+    PREVIOUS = "previous"
+
+
 class Masters(Protocol):
     """The master keys, wherever they live. AES-128; generations are 1 to 255. Thread-safe.
 
@@ -137,16 +145,47 @@ class Masters(Protocol):
         """Return the generation that new badges get."""
 
     def generations(self, purpose: Purpose) -> tuple[int, ...]:
-        """Return the generations that can be used, oldest first."""
+        """Return the generations that can be used, oldest first; those not yet current too."""
 
     def mac(self, purpose: Purpose, generation: int, message: bytes) -> bytes:
         """Return the 16-byte AES-CMAC (NIST SP 800-38B) of a message under a master."""
+
+    def kcv(self, purpose: Purpose, generation: int) -> bytes:
+        """Return the 3-byte key check value in CMAC form: the first of the CMAC of 16 zeros."""
 
     def seal(self, plaintext: bytes, associated: bytes) -> bytes:
         """Encrypt and authenticate what only this backend opens again."""
 
     def open(self, sealed: bytes, associated: bytes) -> Secret:
         """Undo `seal`; raise KmsUnavailable where either argument was changed."""
+
+
+class MasterKeys(Protocol):
+    """The lives of the master keys: what a key ceremony does, never what a badge asks for.
+
+    A master is `next` when it is made, `current` once it is promoted, and `previous` once a later
+    one is. A generation is made above the current one, and life goes one way: where a previous
+    master is wanted back, a new one is made. A running key service takes what was promoted or
+    destroyed at its next start.
+
+    Raises Refused: `conflict` where the states do not allow it, `not_supported` where this backend
+    cannot do it at all; StartError and KmsUnavailable as opening and using the masters.
+    """
+
+    def states(self, purpose: Purpose) -> dict[int, KeyState]:
+        """Return each generation that there is, oldest first, and its state."""
+
+    def generate(self, purpose: Purpose, generation: int) -> None:
+        """Make a random master where it will live; it is `next`."""
+
+    def import_key(self, purpose: Purpose, generation: int, key: Secret) -> None:
+        """Bring a master of 16 bytes in; it is `next`. Raises ValueError for another length."""
+
+    def promote(self, purpose: Purpose, generation: int) -> None:
+        """Make a `next` master the current one; the one that was is now `previous`."""
+
+    def destroy(self, purpose: Purpose, generation: int) -> None:
+        """Destroy a master that is not current. Whether badges still need it, the caller knows."""
 
 
 class AssertionSigner(Protocol):

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from cardd.errors import KmsUnavailable
+from cardd.kms.masters.check_values import KCV_BYTES, KCV_MESSAGE
 from cardd.kms.ports import Purpose
 from cardd.secret import Secret
 
@@ -63,6 +64,10 @@ class SoftMasters:
         cmac = keyed.copy()
         cmac.update(message)
         return cmac.finalize()
+
+    def kcv(self, purpose: Purpose, generation: int) -> bytes:
+        """Return the 3-byte key check value of a master, in CMAC form."""
+        return self.mac(purpose, generation, KCV_MESSAGE)[:KCV_BYTES]
 
     def seal(self, plaintext: bytes, associated: bytes) -> bytes:
         """Encrypt and authenticate: version || nonce || AES-256-GCM ciphertext and tag."""
