@@ -18,7 +18,7 @@ from cardd.kms.badge_keys import KeySource
 from cardd.kms.challenges import Challenges
 from cardd.kms.core import Core
 from cardd.kms.handles import Handles
-from cardd.kms.masters import keystore
+from cardd.kms.masters import keystore, soft_keys
 from cardd.kms.masters.slots import CredentialFile, Passphrase, Slot
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.notices import Notices
@@ -94,7 +94,7 @@ def add_generation(config: Config, purposes: Sequence[Purpose]) -> int:
 
     Raises StartError (`keystore_*`), Refused (`conflict`) where the keystore has no room.
     """
-    return keystore.add_generation(_keystore_path(config), _slot(config), purposes)
+    return soft_keys.add_generation(_keystore_path(config), _slot(config), purposes)
 
 
 def generations(config: Config) -> dict[Purpose, tuple[int, tuple[int, ...]]]:

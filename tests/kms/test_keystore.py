@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from cardd.errors import Code, Refused, StartCode, StartError
 from cardd.kms.masters import envelope as form
 from cardd.kms.masters.keystore import (
-    add_generation,
     add_slot,
     create,
     drop_slot,
@@ -25,6 +24,7 @@ from cardd.kms.masters.keystore import (
 )
 from cardd.kms.masters.slots import Argon2idCost, CredentialFile, Passphrase, unlock
 from cardd.kms.masters.soft import SoftMasters
+from cardd.kms.masters.soft_keys import add_generation
 from cardd.kms.masters.wrapping import unwrap
 from cardd.kms.ports import BADGE_PURPOSES, Purpose
 from cardd.secret import Secret

@@ -71,16 +71,24 @@ def new_id() -> str:
 
 
 def new_key(
-    envelope_id: str, kek: Secret, purpose: KeyUse, key: Secret, generation: int = 1
+    envelope_id: str,
+    kek: Secret,
+    purpose: KeyUse,
+    key: Secret,
+    *,
+    generation: int = 1,
+    state: State = "current",
 ) -> WrappedKey:
-    """Wrap a key that is to be the current one of its purpose."""
-    description = WrappedKey(id=new_id(), purpose=purpose, generation=generation, state="current")
+    """Wrap a key, by default as the current one of its purpose."""
+    description = WrappedKey(id=new_id(), purpose=purpose, generation=generation, state=state)
     return wrap(description, kek, key, envelope_id)
 
 
-def succeeded_key(envelope_id: str, kek: Secret, entry: WrappedKey, key: Secret) -> WrappedKey:
-    """Wrap a key again, as one that another has succeeded."""
-    return wrap(msgspec.structs.replace(entry, state="previous"), kek, key, envelope_id)
+def restated_key(
+    envelope_id: str, kek: Secret, entry: WrappedKey, key: Secret, state: State
+) -> WrappedKey:
+    """Wrap a key again, in another state."""
+    return wrap(msgspec.structs.replace(entry, state=state), kek, key, envelope_id)
 
 
 def encode(envelope: Envelope, kek: Secret) -> bytes:

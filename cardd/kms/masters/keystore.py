@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ def create(path: Path, slot: Slot) -> None:
         counter=1,
         slots=(lock(slot, kek, identity),),
         keys=tuple(
-            form.new_key(identity, kek, use, _generate(use)) for use in get_args(form.KeyUse)
+            form.new_key(identity, kek, use, new_secret(use)) for use in get_args(form.KeyUse)
         ),
     )
     try:
@@ -58,10 +58,7 @@ def open_keystore(path: Path, slot: Slot) -> SoftMasters:
     Raises StartError: `keystore_not_found`, `keystore_permissions` (others may read it),
     `keystore_passphrase` (`slot` does not open it), `keystore_damaged`, `keystore_unavailable`.
     """
-    origin = str(path)
-    envelope = form.decode(_read(path), origin)
-    kek, _ = unlock(slot, envelope.slots, envelope.id)
-    keys = form.open_keys(envelope, kek, origin)
+    envelope, keys = open_envelope(path, slot)
     masters: dict[tuple[Purpose, int], Secret] = {}
     current: dict[Purpose, int] = {}
     single: dict[str, Secret] = {}
@@ -78,13 +75,21 @@ def open_keystore(path: Path, slot: Slot) -> SoftMasters:
     )
 
 
+def open_envelope(path: Path, slot: Slot) -> tuple[form.Envelope, dict[form.WrappedKey, Secret]]:
+    """Open a keystore and return what it says, and each key in it; errors as `open_keystore`."""
+    origin = str(path)
+    envelope = form.decode(_read(path), origin)
+    kek, _ = unlock(slot, envelope.slots, envelope.id)
+    return envelope, form.open_keys(envelope, kek, origin)
+
+
 def add_slot(path: Path, slot: Slot, new: Slot) -> None:
     """Let `new` open the keystore too. Its keys stay; its counter grows by one.
 
     Raises Refused (`conflict`) where the keystore has all the slots it can have, and as
     `open_keystore` and `create`.
     """
-    with _rewriting(path, slot) as change:
+    with rewriting(path, slot) as change:
         if len(change.envelope.slots) == form.MAXIMUM_SLOTS:
             raise Refused(
                 Code.CONFLICT, f"a keystore has {form.MAXIMUM_SLOTS} slots at most; drop one first"
@@ -98,7 +103,7 @@ def drop_slot(path: Path, slot: Slot) -> None:
 
     Raises Refused (`conflict`) for the only slot, and as `open_keystore`.
     """
-    with _rewriting(path, slot) as change:
+    with rewriting(path, slot) as change:
         change.slots = tuple(one for one in change.envelope.slots if one is not change.opened)
         if not change.slots:
             raise Refused(
@@ -106,30 +111,8 @@ def drop_slot(path: Path, slot: Slot) -> None:
             )
 
 
-def add_generation(path: Path, slot: Slot, purposes: Sequence[Purpose]) -> int:
-    """Give purposes a new random master each, of one generation, the current one from now on.
-
-    Returns that generation. The masters before it stay, for the badges that have their keys from
-    them. Raises Refused (`conflict`) where the keystore has room for no more, and as
-    `open_keystore`.
-    """
-    with _rewriting(path, slot) as change:
-        mine = [entry for entry in change.keys if entry.purpose in purposes]
-        generation = 1 + max(entry.generation for entry in mine)
-        room = len(change.keys) + len(purposes) <= form.MAXIMUM_KEYS
-        if generation > form.MAXIMUM_GENERATION or not room:
-            raise Refused(
-                Code.CONFLICT,
-                f"the keystore holds {len(change.keys)} keys and has no room for generation "
-                f"{generation}; it holds {form.MAXIMUM_KEYS} keys at most, of generations up to "
-                f"{form.MAXIMUM_GENERATION}",
-            )
-        change.succeed(purposes, generation)
-    return generation
-
-
 @dataclass(slots=True)
-class _Change:
+class Change:
     """A keystore that was opened to be changed; `slots` and `keys` are those it will have."""
 
     envelope: form.Envelope
@@ -138,28 +121,19 @@ class _Change:
     slots: tuple[StoredSlot, ...]
     keys: dict[form.WrappedKey, Secret]
 
-    def succeed(self, purposes: Sequence[Purpose], generation: int) -> None:
-        """Put new current keys in place; those that were current are now previous."""
-        identity, kek = self.envelope.id, self.kek
-        kept = {}
-        for entry, key in self.keys.items():
-            succeeded = entry.purpose in purposes and entry.state == "current"
-            kept[form.succeeded_key(identity, kek, entry, key) if succeeded else entry] = key
-        for purpose in purposes:
-            key = _generate(purpose.value)
-            kept[form.new_key(identity, kek, purpose.value, key, generation)] = key
-        self.keys = kept
-
 
 @contextmanager
-def _rewriting(path: Path, slot: Slot) -> Iterator[_Change]:
-    """Open a keystore, let the caller change its slots or keys, and replace the file."""
+def rewriting(path: Path, slot: Slot) -> Iterator[Change]:
+    """Open a keystore, let the caller change its slots or keys, and replace the file.
+
+    Raises StartError as `open_keystore`; what the caller raises leaves the file as it was.
+    """
     try:
         with sole_writer(path.parent):
             envelope = form.decode(_read(path), str(path))
             kek, opened = unlock(slot, envelope.slots, envelope.id)
             keys = form.open_keys(envelope, kek, str(path))
-            change = _Change(envelope, kek, opened, envelope.slots, keys)
+            change = Change(envelope, kek, opened, envelope.slots, keys)
             yield change
             changed = msgspec.structs.replace(
                 envelope,
@@ -172,7 +146,8 @@ def _rewriting(path: Path, slot: Slot) -> Iterator[_Change]:
         raise _failure(path, error, "replaced") from error
 
 
-def _generate(use: form.KeyUse) -> Secret:
+def new_secret(use: form.KeyUse) -> Secret:
+    """Return a random key for a use, in the form that the file has it."""
     if use == form.SEAL:
         return Secret(os.urandom(_SEAL_BYTES))
     if use == form.ASSERTION:
