@@ -39,6 +39,16 @@ EMBEDDED_RIGHTS = frozenset(Right)
 def open_key_service(config: Config, clock: Clock | None = None) -> Iterator[KeyService]:
     """Open the embedded key service for this workstation; close what it holds at the end.
 
+    Raises StartError as `open_kms`.
+    """
+    with open_kms(config, clock) as kms:
+        yield kms.for_client(Client("embedded", config.site.device, EMBEDDED_RIGHTS))
+
+
+@contextmanager
+def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
+    """Open the key service itself, for any number of clients; close what it holds at the end.
+
     Raises StartError (`keystore_*`, `registry_*`, `audit_*`), each with what to do.
     """
     clock = clock or SystemClock()
@@ -61,8 +71,7 @@ def open_key_service(config: Config, clock: Clock | None = None) -> Iterator[Key
             challenges=Challenges(),
             trust=TrustStore(config.trust, online=True),
         )
-        client = Client("embedded", config.site.device, EMBEDDED_RIGHTS)
-        yield Kms(core).for_client(client)
+        yield Kms(core)
 
 
 def create_key_service(config: Config, slot: Slot | None = None) -> None:

@@ -88,8 +88,8 @@ def revoke_badge(core: Core, client: Client, name: str, reason: str) -> m.BadgeV
         badge = core.registry.put_badge(dataclasses.replace(badge, state=state, reason=reason))
         ended = end_open_presences(core, badge.id, "badge_revoked")
         holder = core.registry.holder(badge.holder_id) if badge.holder_id else None
-    for notice in ended:
-        core.notices.tell(notice)
+    for told, notice in ended:
+        core.notices.tell(told, notice)
     return badge_view(badge, holder)
 
 

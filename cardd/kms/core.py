@@ -1,6 +1,6 @@
 """What every part of the key service stands on, gathered once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cardd.badges.model import Scheme
 from cardd.clock import Clock
@@ -8,6 +8,7 @@ from cardd.config import Config
 from cardd.kms.badge_keys import KeySource
 from cardd.kms.challenges import Challenges
 from cardd.kms.handles import Handles
+from cardd.kms.limits import BadgeLimits, Repeats
 from cardd.kms.notices import Notices
 from cardd.kms.ports import AssertionSigner, Audit, CardTrust, Masters, Registry
 
@@ -27,6 +28,8 @@ class Core:
     notices: Notices
     challenges: Challenges
     trust: CardTrust
+    limits: BadgeLimits = field(default_factory=BadgeLimits)
+    repeats: Repeats = field(default_factory=Repeats)
 
     @property
     def minimum_scheme(self) -> Scheme:

@@ -20,7 +20,7 @@ class Running:
     """One procedure under way. `expected` is how many answers its last step asked for.
 
     `commit` stores a commit point; `steps` are those that there are. `name` and `uid` say in the
-    audit what was refused.
+    audit what was refused. `connection` is the one that it lives and dies with.
     """
 
     client: str
@@ -29,6 +29,7 @@ class Running:
     steps: tuple[str, ...] = ()
     name: str = ""
     uid: bytes = b""
+    connection: str = ""
     deadline: float = 0.0
     expected: int = 0
     step: str | None = None
@@ -91,25 +92,32 @@ class Handles:
             Code.RATE_LIMITED, f"{running.client} has {mine} procedures under way", retry_after=3
         )
 
-    def take(self, client: str, handle: str) -> Running:
+    def take(self, client: str, handle: str, connection: str = "") -> Running:
         """Take a procedure out of the table; Refused where it is another's, spent or too old."""
         with self._lock:
             self._drop_expired()
             running = self._running.get(handle)
-            if running is None or running.client != client:
+            if running is None or (running.client, running.connection) != (client, connection):
                 raise Refused(
                     Code.TIMEOUT, "this exchange is over or took too long; present the badge again"
                 )
             del self._running[handle]
         return running
 
-    def abort(self, client: str, handle: str) -> None:
-        """Forget a procedure of this client."""
+    def abort(self, client: str, handle: str, connection: str = "") -> None:
+        """Forget a procedure of this client and connection."""
         with self._lock:
             running = self._running.get(handle)
-            if running is not None and running.client == client:
-                del self._running[handle]
-                running.procedure.close()
+            if running is None or (running.client, running.connection) != (client, connection):
+                return
+            del self._running[handle]
+            running.procedure.close()
+
+    def drop(self, connection: str) -> None:
+        """Forget every procedure of a connection, which is no more."""
+        with self._lock:
+            for handle in [h for h, r in self._running.items() if r.connection == connection]:
+                self._running.pop(handle).procedure.close()
 
     def _drop_expired(self) -> None:
         now = self._monotonic()

@@ -264,7 +264,11 @@ class PresenceEnded(msgspec.Struct, frozen=True, tag="presence_ended"):
     reason: str
 
 
-Notice = PresenceEnded
+class Resync(msgspec.Struct, frozen=True, tag="resync"):
+    """Pushed by `watch` where notices may have been missed: what is still open must be asked."""
+
+
+Notice = PresenceEnded | Resync
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -34,13 +34,15 @@ class Client:
     """Who calls: a workstation.
 
     `device` comes from its certificate or from the KMS's own configuration, never from a request.
-    `audiences` None means any.
+    `audiences` and `aids` None mean any; `badges_per_hour` None means that nobody counts.
     """
 
     name: str
     device: str
     rights: frozenset[Right]
     audiences: frozenset[str] | None = None
+    aids: frozenset[str] | None = None
+    badges_per_hour: int | None = None
 
 
 class KeyService(Protocol):

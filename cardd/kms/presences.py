@@ -158,12 +158,15 @@ def end_presence(core: Core, client: Client, sid: str, reason: str) -> None:
             _end(core, record, reason)
 
 
-def end_open_presences(core: Core, badge_id: str, reason: str) -> list[m.PresenceEnded]:
-    """End a badge's open presences in the caller's transaction; return what to tell after it."""
+def end_open_presences(core: Core, badge_id: str, reason: str) -> list[tuple[str, m.PresenceEnded]]:
+    """End a badge's open presences in the caller's transaction.
+
+    Return what to tell after it, and which client.
+    """
     ended = []
     for record in core.registry.open_presences_of_badge(badge_id):
         _end(core, record, reason)
-        ended.append(m.PresenceEnded(record.sid, reason))
+        ended.append((record.client, m.PresenceEnded(record.sid, reason)))
     return ended
 
 

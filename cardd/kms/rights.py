@@ -14,6 +14,14 @@ def require(client: Client, right: Right) -> None:
         )
 
 
+def require_aid(client: Client, aid: str) -> None:
+    """Raise Refused (`forbidden`) where the client may not use badges with this application."""
+    if client.aids is not None and aid.upper() not in client.aids:
+        raise Refused(
+            Code.FORBIDDEN, f"{client.name} may not use the application {aid} of the badges here"
+        )
+
+
 def require_audiences(client: Client, requests: tuple[AssertionRequest, ...]) -> None:
     """Raise Refused (`forbidden`) where the client may not ask for one of the audiences."""
     if client.audiences is None:

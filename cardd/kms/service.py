@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cardd.cps.proof import parse
-from cardd.errors import KmsUnavailable, Refused
+from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.iso7816.exchange import Answers
 from cardd.kms import (
     administration,
@@ -20,8 +20,9 @@ from cardd.kms import (
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.handles import Running
+from cardd.kms.notices import Told
 from cardd.kms.ports import Client, KeyService, Right
-from cardd.kms.rights import require
+from cardd.kms.rights import require, require_aid
 from cardd.kms.runs import Begun
 from cardd.kms.views import holder_view
 
@@ -32,33 +33,56 @@ class Kms:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def for_client(self, client: Client) -> KeyService:
-        """Return the service as one client sees it."""
-        return _Face(self._core, client)
+    def for_client(self, client: Client, connection: str = "") -> KeyService:
+        """Return the service as one client sees it, over the connection that handles belong to."""
+        return _Face(self._core, client, connection)
+
+    def follow(
+        self, client: Client, listener: Callable[[Told], None], since: str | None
+    ) -> Callable[[], None]:
+        """Watch, from the notice after `since` on; return what stops that (notices.py)."""
+        return self._core.notices.follow(client.name, listener, since)
+
+    def disconnected(self, connection: str) -> None:
+        """Let every handle of a connection die with it."""
+        self._core.handles.drop(connection)
+
+    def refused_stranger(self, who: str) -> None:
+        """Record that somebody who is no client asked for something: at most once a minute each."""
+        left_out = self._core.repeats.due(who)
+        if left_out is not None:
+            self._core.audit.record("stranger.refused", who=who, left_out=left_out)
+
+    def client_changed(self, name: str, change: str) -> None:
+        """Record that a client was added, changed or revoked; KmsUnavailable where it cannot."""
+        self._core.audit.record(f"client.{change}", durable=True, client=name)
 
 
 class _Face:
     """`KeyService` for one client."""
 
-    def __init__(self, core: Core, client: Client) -> None:
+    def __init__(self, core: Core, client: Client, connection: str = "") -> None:
         self._core = core
         self._client = client
+        self._connection = connection
 
     def begin(self, procedure: m.Procedure) -> m.Step:
         with self._auditing(type(procedure).__name__, uid=procedure.uid):
+            self._core.limits.count(self._client)
+            require_aid(self._client, self._core.config.badge.aid)
             step = self._advance(self._open(procedure), ())
         if not isinstance(step, m.Step):
             raise KmsUnavailable("a procedure ended before it asked the card anything")
         return step
 
     def next(self, handle: str, answers: Answers) -> m.Step | m.Outcome:
-        running = self._core.handles.take(self._client.name, handle)
+        running = self._core.handles.take(self._client.name, handle, self._connection)
         with self._auditing(running.name, uid=running.uid, step=running.step):
             running.check(answers)
             return self._advance(running, answers)
 
     def abort(self, handle: str) -> None:
-        self._core.handles.abort(self._client.name, handle)
+        self._core.handles.abort(self._client.name, handle, self._connection)
 
     def challenge(self) -> m.Challenge:
         with self._auditing("Challenge"):
@@ -89,7 +113,7 @@ class _Face:
             presences.end_presence(self._core, self._client, sid, reason)
 
     def watch(self, listener: Callable[[m.Notice], None]) -> Callable[[], None]:
-        return self._core.notices.watch(listener)
+        return self._core.notices.watch(self._client.name, listener)
 
     def add_holder(self, holder: m.NewHolder) -> m.HolderView:
         with self._auditing("AddHolder"):
@@ -128,7 +152,13 @@ class _Face:
         begun = _begin(self._core, self._client, procedure)
         name = type(procedure).__name__
         return Running(
-            self._client.name, begun.driven, begun.commit, begun.steps, name, procedure.uid
+            self._client.name,
+            begun.driven,
+            begun.commit,
+            begun.steps,
+            name,
+            procedure.uid,
+            self._connection,
         )
 
     def _advance(self, running: Running, answers: Answers) -> m.Step | m.Outcome:
@@ -143,14 +173,18 @@ class _Face:
         try:
             yield
         except Refused as refusal:
-            self._core.audit.record(
-                "refused",
-                code=refusal.code.value,
-                client=self._client.name,
-                procedure=procedure,
-                **facts,
-            )
+            self._record(refusal.code, procedure, facts)
             raise
+
+    def _record(self, code: Code, procedure: str, facts: dict[str, Any]) -> None:
+        if code is Code.RATE_LIMITED:
+            left_out = self._core.repeats.due(f"{self._client.name} {procedure}")
+            if left_out is None:
+                return
+            facts = {**facts, "left_out": left_out}
+        self._core.audit.record(
+            "refused", code=code.value, client=self._client.name, procedure=procedure, **facts
+        )
 
 
 def _begin(core: Core, client: Client, procedure: m.Procedure) -> Begun:

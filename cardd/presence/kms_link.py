@@ -2,15 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from cardd.clock import Clock
-from cardd.errors import CarddError, KmsUnavailable, Refused
-from cardd.kms.messages import Health, Notice
+from cardd.errors import CarddError, Code, KmsUnavailable, Refused
+from cardd.kms.messages import Health, Notice, PresenceEnded
 from cardd.kms.ports import KeyService
 from cardd.presence.timers import Timers
 from cardd.worker import Worker
@@ -19,6 +19,7 @@ CHECK_S = 30.0  # how often the health is asked for while it is good
 RETRY_S = 2.0  # and while it is not
 ANSWER_S = 5.0  # how long it may think about it
 MOST_UNSENT = 1024
+ENDED_AT_KMS = "ended_at_kms"  # it ended there while nobody here could hear why
 NOT_ASKED = "the key service has not been asked yet"
 
 Result = TypeVar("Result")
@@ -53,6 +54,7 @@ class KmsLink:
         self._unwatch: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._unsent: dict[str, str] = {}
+        self._unconfirmed: dict[str, None] = {}
         self.why: str | None = NOT_ASKED
 
     async def start(self, timeout_s: float) -> None:
@@ -88,6 +90,12 @@ class KmsLink:
             self._unsent[sid] = reason
         self._errands.submit(lambda: self._send_end(sid, reason))
 
+    def confirm(self, sids: Iterable[str]) -> None:
+        """Ask the KMS whether presences are still open there; what is not is noticed."""
+        for sid in sids:
+            self._unconfirmed[sid] = None
+            self._errands.submit(partial(self._confirm, sid))
+
     def failed(self, why: str) -> None:
         """Take it that the KMS cannot be used, and ask it again soon."""
         self._healthy(Health(available=False, why=why))
@@ -107,6 +115,21 @@ class KmsLink:
         except Refused as error:
             _log.info("presence.end_refused", reason=reason, code=str(error.code))
         self._tell(self._sent, sid)
+
+    def _confirm(self, sid: str) -> None:
+        """Ask for no assertion on a presence, which only a living one gives; in the worker."""
+        try:
+            self._service.assertions(sid, ())
+        except KmsUnavailable as error:
+            self._tell(self.failed, str(error))
+            return
+        except Refused as error:
+            reason = ENDED_AT_KMS if error.code is Code.NOT_FOUND else str(error.code)
+            self._tell(self._noticed, PresenceEnded(sid, reason))
+        self._tell(self._confirmed, sid)
+
+    def _confirmed(self, sid: str) -> None:
+        self._unconfirmed.pop(sid, None)
 
     def _sent(self, sid: str) -> None:
         self._unsent.pop(sid, None)
@@ -146,6 +169,8 @@ class KmsLink:
     def _send_again(self) -> None:
         for sid, reason in self._unsent.items():
             self._errands.submit(partial(self._send_end, sid, reason))
+        for sid in self._unconfirmed:
+            self._errands.submit(partial(self._confirm, sid))
 
     def _check_later(self) -> None:
         wait = CHECK_S if self.why is None else RETRY_S

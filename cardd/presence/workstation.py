@@ -11,7 +11,7 @@ import msgspec
 from cardd.clock import Clock
 from cardd.config import PresenceSettings
 from cardd.errors import Code, Refused
-from cardd.kms.messages import AssertionRequest, Notice
+from cardd.kms.messages import AssertionRequest, Notice, PresenceEnded
 from cardd.kms.ports import KeyService
 from cardd.presence.attendance import Attendant
 from cardd.presence.board import Board
@@ -309,7 +309,10 @@ class Workstation:
             self._watchdog.expect(slot)
 
     def _noticed(self, notice: Notice) -> None:
-        self._presences.ended_by_kms(notice.sid, notice.reason)
+        if isinstance(notice, PresenceEnded):
+            self._presences.ended_by_kms(notice.sid, notice.reason)
+        else:
+            self._link.confirm(presence.sid for presence in self._presences.views())
 
     def _kms_health_changed(self, why: str | None) -> None:
         kind = "service.restored" if why is None else "service.degraded"
