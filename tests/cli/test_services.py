@@ -208,7 +208,7 @@ def test_the_services_run_without_click_and_rich(configuration: Path) -> None:
     code = (
         "import sys\n"
         "sys.modules['click'] = sys.modules['rich'] = None\n"
-        "from cardd.cli.kms import main\n"
+        "from cardd.cli.kms.main import main\n"
         f"assert main(['init', '--config', {str(configuration)!r}]) == 0\n"
         "import cardd.cli.cardd, cardd.daemon\n"
     )

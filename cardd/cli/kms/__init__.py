@@ -1,0 +1,1 @@
+"""`cardd-kms`: one file a group of commands."""
