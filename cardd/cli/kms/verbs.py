@@ -9,7 +9,7 @@ from typing import TypeAlias
 from cardd.cli.cardd import DEFAULT_CONFIGURATION
 from cardd.config import Config
 
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 Run = Callable[[Config, argparse.Namespace], None]
 
 
