@@ -13,7 +13,17 @@ from typing import Annotated, Any, Literal, NoReturn
 import msgspec
 from msgspec import Meta, field
 
+from cardd.config_kms import (
+    EMBEDDED,
+    KmsClient,
+    Listen,
+    Tls,
+    check_clients,
+    check_listen,
+    check_urls,
+)
 from cardd.errors import StartCode, StartError
+from cardd.section import Section
 
 RULE_1 = (
     "rule 1 (ANS, DESFire in contactless mode): one symmetric key common to all badges and "
@@ -25,10 +35,6 @@ ObjectIdentifier = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9]\d{0,30})){1,3
 # Plain http: what is fetched is signed.
 HttpUrl = Annotated[str, Meta(pattern=r"^http://[^\s/?#@]+(/[!-~]*)?\Z", max_length=512)]
 Right = Literal["observe", "authenticate", "last-try", "enrol", "attest", "guard", "admin"]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the configuration file."""
 
 
 class Site(Section, frozen=True, kw_only=True):
@@ -89,9 +95,12 @@ class Enrolment(Section, frozen=True, kw_only=True):
 
 
 class Kms(Section, frozen=True, kw_only=True):
-    """The key management service, and for an embedded one where its things are."""
+    """The key management service: where a workstation finds it, and where its own things are."""
 
-    urls: tuple[str, ...] = ("embedded:",)
+    urls: tuple[str, ...] = EMBEDDED
+    tls: Tls | None = None
+    listen: Listen = Listen()
+    clients: tuple[KmsClient, ...] = ()
     masters: Annotated[str, Meta(pattern=r"^soft:/.+\Z")] = "soft:/var/lib/cardd/keystore.json"
     credential_file: Path | None = None
     passphrase_file: Path | None = None
@@ -276,8 +285,9 @@ def _check(config: Config, origin: str) -> None:
 
     if config.badge.aid == "000000":
         refuse("badge.aid 000000 is the PICC itself; choose another")
-    if config.kms.urls != ("embedded:",):
-        refuse('kms.urls: only ["embedded:"] is built yet')
+    check_urls(config.kms.urls, config.kms.tls, refuse)
+    check_listen(config.kms.listen, config.kms.tls, refuse)
+    check_clients(config.kms.clients, refuse)
     if config.kms.credential_file and config.kms.passphrase_file:
         refuse("kms has a credential_file and a passphrase_file; give one")
     exposed = [r.name for r in config.readers.virtual if r.listen.startswith("tcp:")]
