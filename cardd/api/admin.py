@@ -40,7 +40,7 @@ async def revoke_badge(call: Call) -> Reply:
 
 
 async def start_enrolment(call: Call) -> Reply:
-    """Prepare or encode a badge; whoever is to hold it must be known before one is asked for."""
+    """Work on or inspect a badge; whoever is to hold it must be known before one is asked for."""
     request: EnrolmentRequest = call.body
     if request.holder is not None:
         find = partial(call.backing.keys.holder, request.holder)
@@ -107,7 +107,7 @@ ROUTES = (
     Route(
         method="POST",
         path="/v1/enrolments",
-        summary="Prepare or encode the badge in the reader, or the next one shown",
+        summary="Work on or inspect the badge in the reader, or the next one shown",
         handler=start_enrolment,
         rights=ADMINISTRATORS,
         body=EnrolmentRequest,

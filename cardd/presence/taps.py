@@ -13,7 +13,7 @@ from cardd.errors import (
     ReaderUnavailable,
 )
 from cardd.kms import messages as m
-from cardd.presence.model import AuthenticationRequest, Problem
+from cardd.presence.model import AuthenticationRequest, Inspection, Problem
 from cardd.presence.operations import Operation
 from cardd.presence.slots import Visit
 
@@ -30,7 +30,7 @@ class Report:
 
     visit: Visit
     operation: Operation | None
-    outcome: m.Outcome | None = None
+    outcome: m.Outcome | Inspection | None = None
     problem: Problem | None = None
     waits_again: bool = False
 
