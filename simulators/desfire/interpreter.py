@@ -143,7 +143,7 @@ class Interpreter:
         bare = messaging.open(gathering.ins, gathering.parameters, protection)
         answer = command.handler(self.activation, bare)
         # A command that ended the session (a change of its own key, a selection) answers bare.
-        if self.activation.session is session:
+        if self.activation.session is session or command.sealed_end:
             answer = messaging.seal(answer, protection)
         short = command.first_frames(self.activation)
         return self._send(cut(answer, short, self._frame_bytes(command)), protection.success)

@@ -127,7 +127,11 @@ def _require_room(chip: Chip, new: Application) -> None:
 
 
 def delete(activation: Activation, parameters: bytes) -> bytes:
-    """Delete an application with the PICC master key, or with its own where the PICC lets it."""
+    """Delete an application with the PICC master key, or with its own where the PICC lets it.
+
+    Deleting the selected one ends the session after an answer with a MAC, as libfreefare expects
+    of an EV1; not confirmed on a card.
+    """
     if len(parameters) != 3:
         raise Refusal(Status.LENGTH)
     if parameters not in activation.chip.applications:
@@ -149,5 +153,5 @@ COMMANDS: Table = {
     0x6A: Command(list_applications, first_frames=_aid_frames),
     0x6D: Command(list_df_names, first_frames=_df_name_frames),
     0xCA: Command(create),
-    0xDA: Command(delete),
+    0xDA: Command(delete, sealed_end=True),
 }
