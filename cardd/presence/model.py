@@ -8,7 +8,14 @@ from msgspec import Meta
 from cardd.assurance.levels import Acr
 from cardd.badges.inspection.facts import CardFacts
 from cardd.badges.inspection.findings import Finding
-from cardd.kms.messages import Audience, Authenticated, HolderClaims, Inspected, Nonce
+from cardd.kms.messages import (
+    Audience,
+    Authenticated,
+    Generation,
+    HolderClaims,
+    Inspected,
+    Nonce,
+)
 
 Method = Literal["badge", "cps"]
 """With which card somebody authenticates."""
@@ -125,15 +132,21 @@ class AuthenticationResult(msgspec.Struct, frozen=True):
     assertion_unavailable: str | None = None
 
 
+Action = Literal["prepare", "encode", "rekey", "wipe", "inspect"]
+"""What is done with a badge that an administrator shows."""
+
+
 class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Ask for the badge in the reader, or the next one shown, to be worked on or looked at.
 
-    With `try_default_keys` an inspection also tries keys that everybody knows, which a card may
-    count as failed attempts.
+    `holder` goes with `encode`. `generation` goes with `rekey`: that of the masters which the badge
+    is to have its keys from, by default the current one. With `try_default_keys` an inspection also
+    tries keys that everybody knows, which a card may count as failed attempts.
     """
 
-    action: Literal["prepare", "encode", "inspect"]
+    action: Action
     holder: str | None = None
+    generation: Generation | None = None
     reader: str | None = None
     try_default_keys: bool = False
     timeout_s: Annotated[float, Meta(gt=0, le=300)] = 60.0

@@ -23,6 +23,7 @@ _OF_A_BADGE = frozenset(
         Code.BADGE_REVOKED,
         Code.BADGE_EXPIRED,
         Code.BADGE_NOT_HANDED_OVER,
+        Code.BADGE_UNFINISHED,
         Code.HOLDER_ENDED,
         Code.WRONG_PERSON,
         Code.SECOND_FACTOR_REQUIRED,
