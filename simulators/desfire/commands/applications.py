@@ -12,7 +12,6 @@ from simulators.desfire.commands.table import PLAIN, Command, Table, always
 from simulators.desfire.crypto import KeyType
 from simulators.desfire.status import Refusal, Status
 
-AIDS_PER_FRAME = 19
 MAX_DF_NAME_BYTES = 16
 HAS_MORE_SETTINGS = 0x10
 MASTER_FILE_ID = 0x3F00
@@ -49,9 +48,9 @@ def list_applications(activation: Activation, parameters: bytes) -> bytes:
 
 
 def _aid_frames(activation: Activation) -> tuple[int, ...]:
-    """Return the lengths of all frames but the last: 19 AIDs on an EV1, as many as fit later."""
-    frame = activation.chip.product.frame_bytes
-    first = 3 * AIDS_PER_FRAME if not activation.chip.product.evolved else frame - frame % 3
+    """Return the lengths of all frames but the last: as many AIDs as fit, on an EV1 19."""
+    frame = activation.answer_frame_bytes
+    first = frame - frame % 3
     return (first,) * (3 * len(activation.chip.applications) // first)
 
 
