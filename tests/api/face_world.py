@@ -27,6 +27,7 @@ from cardd.config import Config, Trust, parse
 from cardd.cps.trust import TrustStore
 from cardd.errors import CardRemoved
 from cardd.kms import messages as m
+from cardd.kms.ports import BADGE_PURPOSES
 from cardd.presence.inspecting import Inspector
 from cardd.presence.workstation import Workstation
 from cardd.readers.ports import CardInserted, CardWithdrawn, Listener, ReaderAdded
@@ -282,6 +283,7 @@ def world() -> Iterator[World]:
         folder.chmod(0o755)
         config = configuration(folder)
         assembly.create_key_service(config)
+        assembly.add_generation(config, BADGE_PURPOSES)  # so that there is one to re-key to
         here = World(folder, config)
         started: Future[None] = Future()
         thread = here.serve_in_thread(started)

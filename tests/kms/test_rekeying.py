@@ -97,6 +97,22 @@ def master_keys(badge: VirtualDesfire) -> set[str]:
     return {state["master"]["value"], *(key["value"] for key in application["keys"])}
 
 
+def test_a_badge_that_stays_in_place_is_worked_on_in_the_session_of_its_tap(
+    tmp_path: Path,
+) -> None:
+    badge = VirtualDesfire.factory("ev2")
+    with with_next_generation(tmp_path, badge) as service:
+        number = row(service, badge).number
+        badge.reset()
+        for procedure in (m.Tap, m.Rekey, m.Tap, m.Inspect, m.Wipe, m.Prepare, m.Encode):
+            if procedure is m.Wipe:
+                service.revoke_badge(number, "returned")
+            step: m.Step | m.Outcome = service.begin(procedure(uid=badge.uid))
+            while isinstance(step, m.Step):
+                step = service.next(step.handle, tuple(map(badge.transmit, step.commands)))
+        assert row(service, badge).state == "stock"
+
+
 def test_a_generation_can_be_named_also_an_older_one(tmp_path: Path) -> None:
     badge = VirtualDesfire.factory("ev2")
     with with_next_generation(tmp_path, badge) as service:

@@ -302,6 +302,11 @@ class Keys:
             case m.Encode(uid, holder):
                 self.holders[uid] = holder or "nobody"
                 return m.Encoded("badge-" + uid.hex(), "N0", None, "ev2-aes", 1, 2**31, False)
+            case m.Rekey(uid, generation):
+                new = generation or 2
+                return m.Rekeyed("badge-" + uid.hex(), "N0", None, "ev2-aes", new, 1, 2**31)
+            case m.Wipe(uid):
+                return m.Wiped("badge-" + uid.hex(), "N0", 1, formatted=True)
             case m.Tap(uid, requests, presence):
                 sid = f"sid-{len(self.opened) + 1}" if presence else None
                 self.opened += [sid] if sid else []
