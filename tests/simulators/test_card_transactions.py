@@ -140,6 +140,16 @@ def test_a_command_that_is_none_drops_it_too(card: VirtualDesfire) -> None:
     assert native(card, COMMIT)[0] == 0x0C
 
 
+@pytest.mark.parametrize(("apdu", "expected"), [("00A4000C023F00", "9000"), ("00B0970000", "6a82")])
+def test_a_selection_or_an_error_of_class_00_drops_it_too(
+    card: VirtualDesfire, apdu: str, expected: str
+) -> None:
+    change_all(card)
+    assert card.transmit(bytes.fromhex(apdu)).hex() == expected
+    exchange(card, b"\x5a" + APP)
+    assert contents(card) == OLD
+
+
 @pytest.mark.parametrize("leave", ["reset", "power_on"])
 def test_power_loss_drops_what_waits(card: VirtualDesfire, leave: str) -> None:
     change_all(card)
