@@ -4,6 +4,11 @@
 
 personalises an application with it, works with a file of each type, and prints as JSON what it
 saw. Data files have BYTES bytes: libfreefare has room for a frame of EV1 and no larger one.
+
+libfreefare 0.4.0 writes beyond its buffers for a CMAC under DES and 2K3DES keys (valgrind shows
+it), so that their files are not MACed here, and beyond those of an answer with a CMAC unless its
+length is 5 or 6 modulo 8. Of a D40 answer it takes the MAC over one block too many where that is 0
+or 7.
 """
 
 import json
@@ -27,7 +32,6 @@ from tests.peers.libfreefare_side import (
 )
 
 AID = 0x5CA1AB
-MODES = {1: PLAIN, 2: MACED, 3: ENCIPHERED}
 SIZES = {DES: 8, TDEA: 16, TRIPLE_TDEA: 24, AES: 16}
 
 
@@ -38,6 +42,12 @@ class Mechanism:
     kind: str
     how: str
     create: str
+
+    @property
+    def modes(self) -> dict[int, int]:
+        """The number and communication mode of each data file."""
+        overflows = self.how == "_iso" and self.kind in {DES, TDEA}
+        return {1: PLAIN, 3: ENCIPHERED} if overflows else {1: PLAIN, 2: MACED, 3: ENCIPHERED}
 
     @property
     def default_key(self) -> tuple[str, bytes]:
@@ -89,14 +99,14 @@ def change_the_keys(tag: Libfreefare, mechanism: Mechanism) -> int | None:
     return refused
 
 
-def write_and_read_data(tag: Libfreefare, size: int) -> None:
+def write_and_read_data(tag: Libfreefare, modes: dict[int, int], size: int) -> None:
     """Write a file in each mode, and read the whole and a part back."""
     content = bytes(range(1, 1 + size))
-    for number, mode in MODES.items():
+    for number, mode in modes.items():
         tag.create("std_data_file", number, mode, 0x0000, len(content))
         tag.write("write_data", number, content)
         assert tag.read("read_data", number, 0, len(content), 300) == content
-        assert tag.read("read_data", number, 7, 20, 300) == content[7:27]
+        assert tag.read("read_data", number, 7, 21, 300) == content[7:28]
     tag.create("backup_data_file", 4, ENCIPHERED, 0x0000, 32)
     tag.write("write_data", 4, content[:32])
     assert tag.read("read_data", 4, 0, 32, 300) == bytes(32)
@@ -117,17 +127,13 @@ def spend_and_abort(tag: Libfreefare) -> None:
     assert tag.number("get_value", c_uint8(5)) == -3
 
 
-def write_and_read_records(tag: Libfreefare) -> None:
-    """Write three records to a cyclic file of three, which keeps the two last.
-
-    20 bytes: libfreefare 0.4.0 takes the length of a CRC into that of a D40 MAC's data, and so
-    refuses the right MAC of whole blocks.
-    """
-    tag.create("cyclic_record_file", 6, MACED, 0x0000, 10, 3)
+def write_and_read_records(tag: Libfreefare, mode: int) -> None:
+    """Write three records to a cyclic file of three, which keeps the two last."""
+    tag.create("cyclic_record_file", 6, mode, 0x0000, 15, 3)
     for letter in b"abc":
-        tag.write("write_record", 6, bytes((letter,)) * 10)
+        tag.write("write_record", 6, bytes((letter,)) * 15)
         tag.call("commit_transaction")
-    assert tag.read("read_records", 6, 0, 0, 300) == b"b" * 10 + b"c" * 10
+    assert tag.read("read_records", 6, 0, 0, 300) == b"b" * 15 + b"c" * 15
     tag.call("clear_record_file", c_uint8(6))
     tag.call("commit_transaction")
 
@@ -137,9 +143,9 @@ def personalise(tag: Libfreefare, mechanism: Mechanism, size: int) -> dict[str, 
     tag.call(f"create_application{mechanism.create}", tag.aid(AID), c_uint8(0x0B), c_uint8(3))
     tag.select(AID)
     old_key = change_the_keys(tag, mechanism)
-    write_and_read_data(tag, size)
+    write_and_read_data(tag, mechanism.modes, size)
     spend_and_abort(tag)
-    write_and_read_records(tag)
+    write_and_read_records(tag, mechanism.modes.get(2, ENCIPHERED))
     return {
         "uid": tag.uid().hex() if mechanism.how else "",
         "versions": [tag.number("get_key_version", c_uint8(n), kind=c_uint8) for n in range(3)],
