@@ -32,6 +32,7 @@ RULE_1 = (
 
 Seconds = Annotated[float, Meta(gt=0, le=7 * 86400)]
 ObjectIdentifier = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9]\d{0,30})){1,30}\Z")]
+PublicPoint = Annotated[str, Meta(pattern=r"^04[0-9A-Fa-f]{112}\Z")]
 # Plain http: what is fetched is signed.
 HttpUrl = Annotated[str, Meta(pattern=r"^http://[^\s/?#@]+(/[!-~]*)?\Z", max_length=512)]
 Right = Literal["observe", "authenticate", "last-try", "enrol", "attest", "guard", "admin"]
@@ -74,13 +75,18 @@ class Readers(Section, frozen=True, kw_only=True):
 
 
 class BadgeSettings(Section, frozen=True, kw_only=True):
-    """What is written on a badge. `aid` as people print it; both are 3 and 6 to 18 bytes in hex."""
+    """What is written on a badge. `aid` as people print it; both are 3 and 6 to 18 bytes in hex.
+
+    `originality_test_keys` are public keys (secp224r1, uncompressed, in hex) that sign the UIDs of
+    virtual cards; a card that is not NXP's passes for one with them, so it needs `development`.
+    """
 
     keys: str = "diversified"
     aid: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{6}\Z")] = "F5CA4D"
     system_identifier: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){6,18}\Z")]
     aid_order: Literal["printed", "wire"] = "printed"
     minimum_scheme: Literal["ev1-aes", "ev2-aes"] = "ev1-aes"
+    originality_test_keys: tuple[PublicPoint, ...] = ()
     lifetime_days: Annotated[int, Meta(ge=1, le=1096)] = 1095
 
 
@@ -285,6 +291,8 @@ def _check(config: Config, origin: str) -> None:
 
     if config.badge.aid == "000000":
         refuse("badge.aid 000000 is the PICC itself; choose another")
+    if config.badge.originality_test_keys and not config.development:
+        refuse("badge.originality_test_keys lets copies pass; it needs development = true")
     check_urls(config.kms.urls, config.kms.tls, refuse)
     check_listen(config.kms.listen, config.kms.tls, refuse)
     check_clients(config.kms.clients, refuse)

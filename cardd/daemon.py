@@ -12,11 +12,15 @@ from cardd import __version__, logs
 from cardd.api.backing import Backing
 from cardd.api.server import Inherited, serve
 from cardd.assembly import open_key_service
+from cardd.badges.inspection.case import Policy
+from cardd.badges.model import Scheme
 from cardd.clock import SystemClock
 from cardd.config import Config
 from cardd.config import Readers as ReaderSettings
 from cardd.cps.trust import TrustStore
+from cardd.desfire import originality
 from cardd.errors import StartCode, StartError
+from cardd.kms.ports import KeyService
 from cardd.lifecycle import (
     Lifecycle,
     Notifier,
@@ -25,6 +29,7 @@ from cardd.lifecycle import (
     stop_on_signals,
     watchdog_interval_s,
 )
+from cardd.presence.inspecting import Inspector
 from cardd.presence.workstation import Workstation
 from cardd.readers.ports import ReaderSource
 from cardd.readers.trace import TracedSource
@@ -66,6 +71,7 @@ async def _run(config: Config) -> None:
             debounce_ms=config.readers.debounce_ms,
             clock=clock,
             trust=TrustStore(config.trust),
+            inspector=_inspector(config, keys),
         )
         lifecycle.on_leave("workstation", workstation.stop, limit_s=WORKSTATION_STOP_S)
         await workstation.start()
@@ -83,6 +89,21 @@ async def _run(config: Config) -> None:
         await _until_stopped(stop, notifier, sources)
         notifier.stopping()
         _log.info("daemon.stopping")
+
+
+def _inspector(config: Config, keys: KeyService) -> Inspector:
+    """Make what inspects cards; StartError for a test key that is none."""
+    badge = config.badge
+    try:
+        test_keys = tuple(map(originality.virtual_key, badge.originality_test_keys))
+    except ValueError:
+        raise StartError(
+            StartCode.CONFIG_INVALID,
+            "badge.originality_test_keys holds a key that is no point of secp224r1; take the one "
+            "that cardd-sim show prints",
+        ) from None
+    policy = Policy(badge.aid.upper(), Scheme(badge.minimum_scheme))
+    return Inspector(keys, policy, test_keys)
 
 
 def _inherited() -> Inherited:

@@ -74,6 +74,12 @@ class CardFile:
             raise CardFileError(f"{self.path} has no second face: leave --face out")
         self.card.turn(face)
 
+    def meet_reader(self, frame_bytes: int) -> None:
+        """Be read by one that takes frames of that size; raise CardFileError but for a DESFire."""
+        if not isinstance(self.card, VirtualDesfire):
+            raise CardFileError(f"{self.path} does not cut its answers: leave --reader-frame out")
+        self.card.reader_frame_bytes = frame_bytes
+
     def power_on(self) -> None:
         """Get power from the reader."""
         self.card.power_on()

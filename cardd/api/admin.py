@@ -4,8 +4,11 @@ from functools import partial
 
 from cardd.api import models, operations
 from cardd.api.routes import ADMINISTRATORS, Call, Reply, Route
+from cardd.errors import Code, Refused
 from cardd.kms.messages import BadgeList, BadgeView, HolderList, HolderView, NewHolder, Page
 from cardd.presence.model import EnrolmentRequest
+
+_ONLY_WITH = {"holder": "encode", "generation": "rekey", "try_default_keys": "inspect"}
 
 
 async def add_holder(call: Call) -> Reply:
@@ -40,13 +43,29 @@ async def revoke_badge(call: Call) -> Reply:
 
 
 async def start_enrolment(call: Call) -> Reply:
-    """Prepare or encode a badge; whoever is to hold it must be known before one is asked for."""
+    """Work on or inspect a badge; whoever is to hold it must be known before one is asked for."""
     request: EnrolmentRequest = call.body
+    _require_fitting(request)
     if request.holder is not None:
         find = partial(call.backing.keys.holder, request.holder)
         await call.backing.workstation.run_kms(find)
     operation = call.backing.workstation.enrol(call.owner, request)
     return await operations.begun(call, operation, 0.0)
+
+
+def _require_fitting(request: EnrolmentRequest) -> None:
+    """Raise Refused (`invalid_request`) for a member that its action would ignore."""
+    given = {
+        "holder": request.holder is not None,
+        "generation": request.generation is not None,
+        "try_default_keys": request.try_default_keys,
+    }
+    for member, action in _ONLY_WITH.items():
+        if given[member] and request.action != action:
+            raise Refused(
+                Code.INVALID_REQUEST,
+                f"{member} goes with the action {action}, not {request.action}",
+            )
 
 
 async def get_enrolment(call: Call) -> Reply:
@@ -107,7 +126,7 @@ ROUTES = (
     Route(
         method="POST",
         path="/v1/enrolments",
-        summary="Prepare or encode the badge in the reader, or the next one shown",
+        summary="Work on or inspect the badge in the reader, or the next one shown",
         handler=start_enrolment,
         rights=ADMINISTRATORS,
         body=EnrolmentRequest,

@@ -6,8 +6,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from cardd.assurance.levels import Acr
+from cardd.badges.inspection.facts import CardFacts
+from cardd.badges.inspection.findings import FindingCode, Severity
 from cardd.badges.states import RevocationReason
-from cardd.kms.messages import Audience, Encoded, HolderClaims, Nonce, Prepared
+from cardd.kms.messages import Audience, HolderClaims, Inspected, Nonce, Receipt
 from cardd.presence.model import (
     AuthenticationResult,
     Can,
@@ -238,17 +240,44 @@ class AuthenticationView(msgspec.Struct, frozen=True, kw_only=True, omit_default
     problem: ProblemBody | None = None
 
 
-class EnrolmentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An encoding: `progress` is steps done and steps in all; `problem` also while it is resumed.
+class FindingView(msgspec.Struct, frozen=True):
+    """Something to say about a card: a stable code, how bad it is, in words, and what to do.
 
-    A badge that was taken away too early is waited for again: presenting it goes on.
+    `facts` depend on the code.
+    """
+
+    code: FindingCode
+    severity: Severity
+    sentence: str
+    advice: str
+    facts: dict[str, Any]
+
+
+class InspectionView(msgspec.Struct, frozen=True, tag="inspection", kw_only=True):
+    """What a card is and holds: `card` as it tells anybody, `badge` under its own keys.
+
+    Where the key service did not read it, `badge` is None and `unavailable` says why. `findings`
+    are in the language of the request, worst first.
+    """
+
+    card: CardFacts
+    badge: Inspected | None
+    unavailable: ProblemBody | None
+    findings: tuple[FindingView, ...]
+
+
+class EnrolmentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Work on a badge, or a look at it. `progress` is steps done and steps in all.
+
+    A badge that was taken away too early is waited for again, `problem` says so, and presenting it
+    goes on.
     """
 
     id: str
     state: State
     expires_at: float
     progress: tuple[int, int] | None = None
-    result: Prepared | Encoded | None = None
+    result: Receipt | InspectionView | None = None
     problem: ProblemBody | None = None
 
 

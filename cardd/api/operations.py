@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from cardd.api import catalogue, problems
+from cardd.api import catalogue, inspections, problems
 from cardd.api.models import AuthenticationWait
 from cardd.api.routes import Call, Reply
 from cardd.errors import Code, Refused
+from cardd.presence.model import Inspection
 from cardd.presence.operations import Operation, State
 
 Kind = Literal["authentication", "enrolment"]
@@ -66,10 +67,12 @@ def view(call: Call, operation: Operation) -> dict[str, Any]:
         shown["pin"] = msgspec.to_builtins(operation.pin)
     if operation.progress is not None:
         shown["progress"] = operation.progress
-    if operation.result is not None:
+    language = catalogue.language_of(call.request.headers.get("Accept-Language"))
+    if isinstance(operation.result, Inspection):
+        shown["result"] = inspections.view(operation.result, language)
+    elif operation.result is not None:
         shown["result"] = msgspec.to_builtins(operation.result)
     if operation.problem is not None:
-        language = catalogue.language_of(call.request.headers.get("Accept-Language"))
         shown["problem"] = problems.members(operation.problem, language)
     return shown
 

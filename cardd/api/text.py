@@ -8,3 +8,10 @@ class Text(NamedTuple):
 
     title: str
     message: str
+
+
+class FindingText(NamedTuple):
+    """What was found of a card, in a sentence, and what to do about it."""
+
+    sentence: str
+    advice: str

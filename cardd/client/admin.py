@@ -15,7 +15,7 @@ DEFAULT_PATH = "/run/cardd/admin.sock"
 
 
 class AdminClient(Client):
-    """Calls the daemon at its socket for administrators: people, badges, encoding."""
+    """Calls the daemon at its socket for administrators: people, badges and the work on them."""
 
     def __init__(
         self,
@@ -74,18 +74,46 @@ class AdminClient(Client):
         started = self.start_enrolment("prepare", reader=reader, timeout_s=timeout_s)
         return self._finished(started, timeout_s, progress)
 
+    def rekey(
+        self,
+        generation: int | None = None,
+        *,
+        reader: str | None = None,
+        timeout_s: float = 60.0,
+        progress: Callable[[Enrolment], None] | None = None,
+    ) -> Receipt:
+        """Give a badge its keys from another generation of the masters, by default the current."""
+        started = self.start_enrolment(
+            "rekey", reader=reader, timeout_s=timeout_s, generation=generation
+        )
+        return self._finished(started, timeout_s, progress)
+
+    def wipe(
+        self,
+        *,
+        reader: str | None = None,
+        timeout_s: float = 60.0,
+        progress: Callable[[Enrolment], None] | None = None,
+    ) -> Receipt:
+        """Make a revoked badge a prepared blank again."""
+        started = self.start_enrolment("wipe", reader=reader, timeout_s=timeout_s)
+        return self._finished(started, timeout_s, progress)
+
     def start_enrolment(
         self,
         action: str,
         *,
-        holder: str | None = None,
         reader: str | None = None,
         timeout_s: float = 60.0,
+        **members: Any,
     ) -> Enrolment:
-        """Start to `prepare` or `encode` a badge, and return at once."""
+        """Start to `prepare`, `encode`, `rekey` or `wipe` a badge, and return at once.
+
+        `members` are those of the action: `holder` (an id) to encode, `generation` to re-key.
+        """
+        given = {"reader": reader, **members}
         body: dict[str, Any] = {"action": action, "timeout_s": timeout_s}
-        body |= {"holder": holder} if holder is not None else {}
-        body |= {"reader": reader} if reader is not None else {}
+        body |= {name: value for name, value in given.items() if value is not None}
         return parsed(Enrolment.parse, self._call("POST", "/v1/enrolments", body=body))
 
     def poll_enrolment(self, enrolment_id: str, *, wait_s: float = 0.0) -> Enrolment:
@@ -96,7 +124,7 @@ class AdminClient(Client):
     def cancel_enrolment(self, enrolment_id: str) -> None:
         """Cancel an encoding, which stops between two commands unless it was at its last one.
 
-        A badge that was begun is finished by the next encoding of it.
+        A badge that was begun is finished when the same is started again for it.
         """
         self._call("DELETE", f"/v1/enrolments/{quote(enrolment_id, safe='')}")
 

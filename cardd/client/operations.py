@@ -115,9 +115,11 @@ class AuthenticationResult:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was encoded: `number` is printed on the badge. After `prepare` only `badge` is there.
+    """What was done to a badge: `number` is printed on it. What does not go with `type` is None.
 
-    `exposed` says that the encoding began from a public key.
+    `exposed` says that an encoding began from a public key. `previous_generation` is that of the
+    keys which a re-key took away. A wipe gives `transport_generation`, that of the blank's key, and
+    `formatted`: whether its memory was given back.
     """
 
     type: str
@@ -128,6 +130,9 @@ class Receipt:
     generation: int | None
     expires_at: int | None
     exposed: bool | None
+    previous_generation: int | None = None
+    transport_generation: int | None = None
+    formatted: bool | None = None
 
     @classmethod
     def parse(cls, raw: Json) -> "Receipt":
@@ -142,6 +147,9 @@ class Receipt:
             raw.get("generation"),
             raw.get("expires_at"),
             raw.get("exposed"),
+            raw.get("previous_generation"),
+            raw.get("transport_generation"),
+            raw.get("formatted"),
         )
 
 

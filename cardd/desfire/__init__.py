@@ -1,1 +1,1 @@
-"""MIFARE DESFire EV1 and later, sans-I/O: exchanges yield command APDUs and take the answers."""
+"""MIFARE DESFire, sans-I/O: exchanges yield command APDUs and take the answers."""

@@ -26,7 +26,7 @@ class DesfireCard(
     RecordCommands,
     TransactionCommands,
 ):
-    """A DESFire EV1 or later, of which nothing is known but what was done to it here.
+    """A DESFire, of which nothing is known but what was done to it here.
 
     Every method returns an exchange; run it to its end before the next. Common errors:
     CardStatusError where the card answers with an error status (for authentication with a key it

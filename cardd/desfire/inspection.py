@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from cardd.desfire.applications import PICC_AID, ApplicationSettings
+from cardd.desfire.applications import PICC_AID, ApplicationSettings, DfName
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.files import FileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
@@ -68,13 +68,16 @@ class PiccContent:
     """A card as it shows itself; what it does not tell is None.
 
     `aids` are all that are listed, `applications` the first MOST_APPLICATIONS of them, and those
-    that were looked for and found without being listed.
+    that were looked for and found without being listed. `names` are those of ISO 7816-4.
+    `signature` is the maker's, 56 bytes.
     """
 
     version: Version | None
     picc: ApplicationContent
     free_bytes: int | None
+    signature: bytes | None
     aids: tuple[int, ...] | None
+    names: tuple[DfName, ...]
     applications: tuple[ApplicationContent, ...]
     refusals: tuple[Refusal, ...]
 
@@ -137,14 +140,25 @@ class _Inspection:
         version = yield from self._asked(card.get_version(), malformed="GET_VERSION")
         picc = yield from self._level(PICC_AID)
         free_bytes = yield from self._asked(card.free_memory())
+        signature = yield from self._asked(card.read_signature(), malformed="READ_SIGNATURE")
         aids = yield from self._asked(card.get_application_ids())
+        names = yield from self._asked(card.get_df_names(), malformed="GET_DF_NAMES")
         looked_into = (aids or ())[:MOST_APPLICATIONS]
         applications = yield from _each(self._application(aid) for aid in looked_into)
         applications += yield from self._unlisted(looked_into)
         if self._try_default_keys:
             picc = yield from self._with_default_keys(picc)
             applications = yield from _each(self._with_default_keys(one) for one in applications)
-        return PiccContent(version, picc, free_bytes, aids, applications, tuple(self._refusals))
+        return PiccContent(
+            version,
+            picc,
+            free_bytes,
+            signature,
+            aids,
+            names or (),
+            applications,
+            tuple(self._refusals),
+        )
 
     def _level(self, aid: int) -> Exchange[ApplicationContent]:
         """Read settings and key versions of what is selected."""

@@ -83,6 +83,13 @@ NXP_KEYS = (
 )
 
 
+def virtual_key(point: str) -> NxpKey:
+    """Return a key that is not NXP's, for virtual cards; ValueError where it is no such point."""
+    encoded = bytes.fromhex(point)
+    ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, encoded)
+    return NxpKey("virtual card", encoded, "the configuration")
+
+
 def verify(uid: bytes, signature: bytes, keys: tuple[NxpKey, ...] = NXP_KEYS) -> str | None:
     """Return the name of the key that signed a UID, None where none did.
 

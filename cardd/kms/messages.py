@@ -182,10 +182,10 @@ class Inspected(msgspec.Struct, frozen=True, tag="inspected"):
     card: BadgeFacts
 
 
-Receipt = Prepared | Encoded | Rekeyed | Wiped | Inspected
-"""What comes of work on a badge that an administrator asked for."""
+Receipt = Prepared | Encoded | Rekeyed | Wiped
+"""What comes of work on a badge that changes it."""
 
-Outcome = Authenticated | Receipt
+Outcome = Authenticated | Receipt | Inspected
 
 
 # No blanks but single ones inside, no control characters; nothing that looks like a holder's id.

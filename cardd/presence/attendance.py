@@ -13,7 +13,8 @@ from cardd.iso7816.connection import CardConnection
 from cardd.kms.messages import Outcome
 from cardd.kms.ports import KeyService
 from cardd.presence.cps_reading import Alive, CpsRead, CpsReading, is_contact
-from cardd.presence.model import Method
+from cardd.presence.inspecting import Inspector
+from cardd.presence.model import EnrolmentRequest, Inspection, Method
 from cardd.presence.operations import Operation
 from cardd.presence.queue import Queue
 from cardd.presence.relay import relay
@@ -54,6 +55,7 @@ class Attendant:
         debounce_s: float,
         tell: Tell,
         hearer: Hearer,
+        inspector: Inspector,
         cps: CpsReading,
         cps_read: Callable[[CpsRead], None],
     ) -> None:
@@ -63,6 +65,7 @@ class Attendant:
         self.debounce_s = debounce_s
         self.tell = tell
         self.hearer = hearer
+        self.inspector = inspector
         self.cps = cps
         self.cps_read = cps_read
 
@@ -172,14 +175,19 @@ class _Attendance:
         if self._operation is None and (not self._shown or self._bounced()):
             self._over = True
             return
-        outcome = relay(
+        self._succeeded(self._done_with(connection, self._uid))
+
+    def _done_with(self, connection: CardConnection, uid: bytes) -> Outcome | Inspection:
+        request = None if self._operation is None else self._operation.request
+        if isinstance(request, EnrolmentRequest) and request.action == "inspect":
+            return self._attendant.inspector.inspect(connection, uid, request, self._wanted)
+        return relay(
             self._attendant.service,
             connection,
-            procedure_for(self._operation, self._uid),
+            procedure_for(self._operation, uid),
             alive=self._wanted,
             progress=self._progressed,
         )
-        self._succeeded(outcome)
 
     def _serve_cps(self, connection: CardConnection, card: CpsCard) -> None:
         """Read a CPS, and say whose it is; what it is for goes on when its PIN is given."""
@@ -216,7 +224,7 @@ class _Attendance:
         )
         self._report(problem=problem, waits_again=waits_again)
 
-    def _succeeded(self, outcome: Outcome) -> None:
+    def _succeeded(self, outcome: Outcome | Inspection) -> None:
         self._slot.judged_uid = self._uid
         self._report(outcome=outcome)
 

@@ -6,7 +6,16 @@ import msgspec
 from msgspec import Meta
 
 from cardd.assurance.levels import Acr
-from cardd.kms.messages import Audience, Authenticated, HolderClaims, Nonce
+from cardd.badges.inspection.facts import CardFacts
+from cardd.badges.inspection.findings import Finding
+from cardd.kms.messages import (
+    Audience,
+    Authenticated,
+    Generation,
+    HolderClaims,
+    Inspected,
+    Nonce,
+)
 
 Method = Literal["badge", "cps"]
 """With which card somebody authenticates."""
@@ -123,12 +132,23 @@ class AuthenticationResult(msgspec.Struct, frozen=True):
     assertion_unavailable: str | None = None
 
 
-class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Ask for the badge in the reader, or the next one shown, to be prepared or encoded."""
+Action = Literal["prepare", "encode", "rekey", "wipe", "inspect"]
+"""What is done with a badge that an administrator shows."""
 
-    action: Literal["prepare", "encode"]
+
+class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Ask for the badge in the reader, or the next one shown, to be worked on or looked at.
+
+    `holder` goes with `encode`. `generation` goes with `rekey`: that of the masters which the badge
+    is to have its keys from, by default the current one. With `try_default_keys` an inspection also
+    tries keys that everybody knows, which a card may count as failed attempts.
+    """
+
+    action: Action
     holder: str | None = None
+    generation: Generation | None = None
     reader: str | None = None
+    try_default_keys: bool = False
     timeout_s: Annotated[float, Meta(gt=0, le=300)] = 60.0
 
 
@@ -138,6 +158,19 @@ class Problem(msgspec.Struct, frozen=True):
     code: str
     detail: str
     facts: dict[str, Any] = {}
+
+
+class Inspection(msgspec.Struct, frozen=True, tag="inspection", kw_only=True):
+    """What a card is and holds, and what there is to say about it, worst first.
+
+    `card` is what it tells anybody; `badge` what the key service read under its keys, or None:
+    `unavailable` then says why.
+    """
+
+    card: CardFacts
+    badge: Inspected | None
+    unavailable: Problem | None
+    findings: tuple[Finding, ...]
 
 
 class PinStateView(msgspec.Struct, frozen=True):

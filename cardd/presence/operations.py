@@ -5,11 +5,12 @@ import secrets
 from enum import StrEnum
 from typing import Literal
 
-from cardd.kms.messages import Encoded, Prepared
+from cardd.kms.messages import Receipt
 from cardd.presence.model import (
     AuthenticationRequest,
     AuthenticationResult,
     EnrolmentRequest,
+    Inspection,
     PinWanted,
     Problem,
 )
@@ -26,7 +27,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-Result = AuthenticationResult | Prepared | Encoded
+Result = AuthenticationResult | Receipt | Inspection
 
 
 class Operation:

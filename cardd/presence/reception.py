@@ -8,6 +8,7 @@ from cardd.presence.kms_link import KmsLink
 from cardd.presence.model import (
     AuthenticationResult,
     CardSummary,
+    Inspection,
     Problem,
 )
 from cardd.presence.operations import Operation, State
@@ -22,6 +23,7 @@ _OF_A_BADGE = frozenset(
         Code.BADGE_REVOKED,
         Code.BADGE_EXPIRED,
         Code.BADGE_NOT_HANDED_OVER,
+        Code.BADGE_UNFINISHED,
         Code.HOLDER_ENDED,
         Code.WRONG_PERSON,
         Code.SECOND_FACTOR_REQUIRED,
@@ -86,10 +88,13 @@ class Reception:
             self._tap_refused(visit, Problem(Code.CARD_BUSY, detail))
 
     def _note_kms_health(self, report: Report) -> None:
-        if report.outcome is not None:
+        outcome, problem = report.outcome, report.problem
+        if isinstance(outcome, Inspection):
+            problem = outcome.unavailable
+        if problem is not None and problem.code == Code.KMS_UNAVAILABLE:
+            self._link.failed(problem.detail)
+        elif outcome is not None:
             self._link.answered()
-        elif report.problem is not None and report.problem.code == Code.KMS_UNAVAILABLE:
-            self._link.failed(report.problem.detail)
 
     def _too_late(self, report: Report) -> None:
         """Use nothing of a card that was given up: whoever showed it was told that it failed."""
@@ -157,7 +162,8 @@ class Reception:
             self._operations.fail(operation, report.problem)
         elif not isinstance(report.outcome, Authenticated | Inspected | None):
             self._operations.succeed(operation, report.outcome)
-            self._board.identified(report.visit, {})
+            if not isinstance(report.outcome, Inspection) or report.outcome.badge is not None:
+                self._board.identified(report.visit, {})
         self._progress_event(report.visit, operation, operation.state)
 
     def _progress_event(self, visit: Visit, operation: Operation, state: State) -> None:

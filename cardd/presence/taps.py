@@ -13,7 +13,7 @@ from cardd.errors import (
     ReaderUnavailable,
 )
 from cardd.kms import messages as m
-from cardd.presence.model import AuthenticationRequest, Problem
+from cardd.presence.model import AuthenticationRequest, EnrolmentRequest, Inspection, Problem
 from cardd.presence.operations import Operation
 from cardd.presence.slots import Visit
 
@@ -30,7 +30,7 @@ class Report:
 
     visit: Visit
     operation: Operation | None
-    outcome: m.Outcome | None = None
+    outcome: m.Outcome | Inspection | None = None
     problem: Problem | None = None
     waits_again: bool = False
 
@@ -44,9 +44,22 @@ def procedure_for(operation: Operation | None, uid: bytes) -> m.Procedure:
         wanted = m.AssertionRequest(request.audience, request.nonce, request.minimum_acr)
         starts = request.presence == "start"
         return m.Tap(uid, (wanted,), presence=starts, expect_holder=request.expect_holder)
-    if request.action == "prepare":
-        return m.Prepare(uid)
-    return m.Encode(uid, request.holder)
+    return _work(request, uid)
+
+
+def _work(request: EnrolmentRequest, uid: bytes) -> m.Procedure:
+    """Return what an administrator wants done with a badge."""
+    match request.action:
+        case "prepare":
+            return m.Prepare(uid)
+        case "encode":
+            return m.Encode(uid, request.holder)
+        case "rekey":
+            return m.Rekey(uid, request.generation)
+        case "wipe":
+            return m.Wipe(uid)
+        case "inspect":
+            return m.Inspect(uid, request.try_default_keys)
 
 
 def problem_of(error: CarddError, *, tap: bool, identified: bool) -> Problem:

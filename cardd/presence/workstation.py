@@ -21,6 +21,7 @@ from cardd.presence.cps_desk import CpsDesk
 from cardd.presence.cps_outcomes import CpsOutcomes
 from cardd.presence.cps_reading import CpsRead, CpsReading, Trust
 from cardd.presence.events import EventLog
+from cardd.presence.inspecting import Inspector
 from cardd.presence.kms_link import KmsLink
 from cardd.presence.model import (
     AuthenticationRequest,
@@ -64,6 +65,7 @@ class Workstation:
         debounce_ms: int,
         clock: Clock,
         trust: Trust,
+        inspector: Inspector,
     ) -> None:
         self._service = service
         self._trust = trust
@@ -95,6 +97,7 @@ class Workstation:
             debounce_s=debounce_ms / 1000,
             tell=self._tell,
             hearer=self._reception,
+            inspector=inspector,
             cps=reading,
             cps_read=self._cps_read,
         )
@@ -198,7 +201,7 @@ class Workstation:
         return operation
 
     def enrol(self, owner: str, request: EnrolmentRequest) -> Operation:
-        """Prepare or encode the card that is in the reader, else the next one shown.
+        """Work on or inspect the card that is in the reader, else the next one shown.
 
         Raises Refused as `authenticate`, and `conflict` where no reader is named and several hold
         a card.

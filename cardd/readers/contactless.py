@@ -7,6 +7,12 @@ from cardd.iso7816.connection import CardConnection
 GET_UID = CommandApdu(0xFF, 0xCA, 0x00, 0x00, le=256).encode()
 """GET DATA of the reader: the UID (PC/SC part 3, 3.2.2.1.3); the card sees nothing of it."""
 
+GET_ATS = CommandApdu(0xFF, 0xCA, 0x01, 0x00, le=256).encode()
+"""GET DATA of the reader: what the card answered to RATS, without its CRC."""
+
+ATS_LENGTHS = range(1, 255)
+"""ISO/IEC 14443-4, 5.2: the first byte is the length."""
+
 UID_LENGTHS = frozenset({4, 7, 10})
 """Single, double and triple size (ISO/IEC 14443-3, 6.5.4)."""
 
@@ -29,3 +35,13 @@ def read_uid(connection: CardConnection) -> bytes:
             " ISO/IEC 14443 type A"
         )
     return response.data
+
+
+def read_ats(connection: CardConnection) -> bytes | None:
+    """Return the card's answer to select, None where the reader does not tell it.
+
+    PC/SC part 3, 3.2.2.1.3, P1 01. Raises what `CardConnection.transmit` raises.
+    """
+    response = ResponseApdu.parse(connection.transmit(GET_ATS))
+    known = response.status == 0x9000 and len(response.data) in ATS_LENGTHS
+    return response.data if known else None

@@ -60,6 +60,11 @@ fault_option = click.option(
 seed_option = click.option(
     "--fault-seed", type=int, default=0, show_default=True, help="What decides the faults' chance."
 )
+frame_option = click.option(
+    "--reader-frame",
+    type=click.Choice(["64", "128", "256"]),
+    help="The longest frame that the reader takes from a DESFire.  [default: 256]",
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
@@ -133,6 +138,7 @@ def new(
 @click.option("--mute-after", type=click.IntRange(min=0), metavar="N", help="Fall silent after N.")
 @fault_option
 @seed_option
+@frame_option
 @face_option
 def insert_command(
     *,
@@ -145,6 +151,7 @@ def insert_command(
     mute_after: int | None,
     faults: tuple[Disturbance, ...],
     fault_seed: int,
+    reader_frame: str | None,
     face: str | None,
 ) -> None:
     """Put the card of FILE into a reader, until Ctrl-C. A CPS goes in contacts first."""
@@ -156,6 +163,7 @@ def insert_command(
         faults=Faults(tear_after, tear, mute_after, faults, fault_seed),
         air=air,
         greeting="inserted, Ctrl-C pulls it",
+        reader_frame=reader_frame,
         face=face,
     )
 
@@ -165,17 +173,20 @@ def insert_command(
 @reader_option
 @fault_option
 @seed_option
+@frame_option
 @face_option
 def tap(
+    *,
     file: Path,
     reader: str,
     faults: tuple[Disturbance, ...],
     fault_seed: int,
+    reader_frame: str | None,
     face: str | None,
 ) -> None:
     """Hold the card of FILE to a reader, until the reader is done with it (at most 5 s)."""
     disturbed = Faults(disturbances=faults, seed=fault_seed)
-    _present(file, reader, stay=Tap(), faults=disturbed, face=face)
+    _present(file, reader, stay=Tap(), faults=disturbed, reader_frame=reader_frame, face=face)
 
 
 @click.command()
@@ -196,6 +207,7 @@ def _present(
     faults: Faults | None = None,
     air: AirInterface | None = None,
     greeting: str | None = None,
+    reader_frame: str | None = None,
     face: str | None = None,
 ) -> None:
     insertion = None
@@ -203,6 +215,8 @@ def _present(
         with reported(), signals_interrupt(), card_files.hold(file) as card:
             if face is not None:
                 card.turn(Face(face))
+            if reader_frame is not None:
+                card.meet_reader(int(reader_frame))
             insertion = insert(card, reader, stay=stay, faults=faults, air=air)
             with insertion:
                 if greeting is not None:

@@ -7,6 +7,7 @@ from simulators.desfire.authentication import Session
 from simulators.desfire.chip import PICC_AID, Application, Chip
 from simulators.desfire.keys import Key
 from simulators.desfire.messaging import Messaging, Unprotected
+from simulators.desfire.product import carried_bytes
 from simulators.desfire.status import Refusal, Status
 from simulators.desfire.transaction import Transaction
 
@@ -24,6 +25,7 @@ class Activation:
     """The chip in the field. Commands replace `chip` as a whole, or leave it.
 
     `file` is the number of the file that the commands of ISO 7816-4 are about.
+    `reader_frame_bytes` is the longest frame that the reader takes (its FSD).
     """
 
     chip: Chip
@@ -32,6 +34,7 @@ class Activation:
     session: Session | None = None
     transaction: Transaction = field(default_factory=dict)
     file: int | None = None
+    reader_frame_bytes: int = 256
     _unprotected: Unprotected = field(default_factory=Unprotected)
 
     @property
@@ -86,6 +89,20 @@ class Activation:
         """Refuse unless the key settings make the command free, or key 0 is authenticated."""
         if not self.settings & setting:
             self.require_master()
+
+    @property
+    def request_frame_bytes(self) -> int:
+        """What one frame of the reader's may carry."""
+        return carried_bytes(self.chip.product.frame_bytes)
+
+    @property
+    def answer_frame_bytes(self) -> int:
+        """What one frame of the card's carries.
+
+        A reader of short frames makes the card cut its answers short: libfreefare reads a real EV2
+        with a buffer for 59 bytes (its issue 120).
+        """
+        return carried_bytes(min(self.chip.product.frame_bytes, self.reader_frame_bytes))
 
     def select(self, aid: bytes) -> None:
         """Select a level, which ends the session and drops an open transaction."""

@@ -62,12 +62,20 @@ class _Gathering:
     parameters: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """An answer of which the reader has not fetched everything yet."""
+
+    frames: list[bytes]
+    success: Status
+
+
 class Interpreter:
     """Runs commands on one activation. It keeps what an AF frame continues."""
 
     def __init__(self, activation: Activation) -> None:
         self.activation = activation
-        self._pending: Handshake | _Gathering | list[bytes] | None = None
+        self._pending: Handshake | _Gathering | _Sending | None = None
 
     def run(self, ins: int, data: bytes) -> Answer:
         """Answer one frame. An error status ends whatever was under way, an open transaction too.
@@ -118,15 +126,16 @@ class Interpreter:
             if not data:
                 raise Refusal(Status.LENGTH)
             return self._gather(pending, data)
-        if isinstance(pending, list):
+        if isinstance(pending, _Sending):
             if data:
                 raise Refusal(Status.LENGTH)
-            return self._send(pending, Status.OK)
+            return self._send(pending)
         answer, self.activation.session = pending.finish(data)
         return answer, Status.OK
 
     def _gather(self, gathering: _Gathering, data: bytes) -> Answer:
-        limit = self._frame_bytes(gathering.command)
+        long = gathering.command.long_frames
+        limit = LONG_FRAME_BYTES if long else self.activation.request_frame_bytes
         gathering.parameters += data
         missing = gathering.expected - len(gathering.parameters)
         if len(data) > limit or missing < 0 or (missing and not gathering.protection.carries_data):
@@ -143,21 +152,17 @@ class Interpreter:
         bare = messaging.open(gathering.ins, gathering.parameters, protection)
         answer = command.handler(self.activation, bare)
         # A command that ended the session (a change of its own key, a selection) answers bare.
-        if self.activation.session is session:
+        if self.activation.session is session or command.sealed_end:
             answer = messaging.seal(answer, protection)
         short = command.first_frames(self.activation)
-        return self._send(cut(answer, short, self._frame_bytes(command)), protection.success)
+        size = LONG_FRAME_BYTES if command.long_frames else self.activation.answer_frame_bytes
+        return self._send(_Sending(cut(answer, short, size), protection.success))
 
-    def _send(self, frames: list[bytes], success: Status) -> Answer:
-        if len(frames) == 1:
-            return frames[0], success
-        self._pending = frames[1:]
-        return frames[0], Status.MORE
-
-    def _frame_bytes(self, command: Command) -> int:
-        if command.long_frames:
-            return LONG_FRAME_BYTES
-        return self.activation.chip.product.frame_bytes
+    def _send(self, sending: _Sending) -> Answer:
+        if len(sending.frames) == 1:
+            return sending.frames[0], sending.success
+        self._pending = _Sending(sending.frames[1:], sending.success)
+        return sending.frames[0], Status.MORE
 
 
 def _begin_legacy(activation: Activation, data: bytes) -> LegacyHandshake:

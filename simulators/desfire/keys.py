@@ -32,14 +32,16 @@ def zero_key(key_type: KeyType) -> Key:
 
 
 def key_from_default(key_type: KeyType, field: bytes, version: int) -> Key:
-    """Return the key that a new application gets from the 24-byte default key field."""
+    """Return the key that a new application gets from the 24-byte default key field.
+
+    That a TDEA key then has its version in its first 8 bytes alone is not confirmed on a card.
+    """
     value = field[: key_type.key_bytes]
     if key_type is KeyType.AES:
         return Key(key_type, value, version)
-    stamped = bytes(
-        (byte & 0xFE) | (version >> (7 - place % 8)) & 1 for place, byte in enumerate(value)
-    )
-    return Key(key_type, stamped)
+    bare = without_parity(value)
+    stamped = bytes(byte | (version >> (7 - place)) & 1 for place, byte in enumerate(bare[:8]))
+    return Key(key_type, stamped + bare[8:])
 
 
 def ev1_session_cipher(key: Key, rnd_a: bytes, rnd_b: bytes) -> Cipher:

@@ -26,7 +26,11 @@ class VirtualDesfire:
     """A virtual DESFire EV1, EV2 or EV3. Used by one thread at a time.
 
     `commands` keeps every APDU that reached the card or the reader's own `FF CA`.
+    `reader_frame_bytes` is the longest frame that its reader takes, which it learns when it is
+    activated: most PC/SC readers take 256 bytes (assumption), libnfc's 64.
     """
+
+    reader_frame_bytes = 256
 
     atr = answer_to_reset(FACTORY_ATS)
 
@@ -93,7 +97,8 @@ class VirtualDesfire:
         self._power(self.chip)
 
     def _power(self, chip: Chip) -> None:
-        self._activation = Activation(chip, self._rng)
+        frame_bytes = self.reader_frame_bytes
+        self._activation = Activation(chip, self._rng, reader_frame_bytes=frame_bytes)
         self._interpreter = Interpreter(self._activation)
         self._iso = IsoInterpreter(self._activation)
         self.atr = answer_to_reset(chip.ats)

@@ -6,6 +6,7 @@ NXP = 0x04
 NATIVE_IC, SUBTYPE = 0x01, 0x01
 PROTOCOL = 0x05
 FRAMING_BYTES = 9
+SHORT_FRAME_BYTES, SHORT_FRAME_CARRIES = 64, 59
 
 # Capacity in KiB to the byte of GetVersion: 2**(n/2) bytes, bit 0 set where the size lies between.
 STORAGE_BYTES = {2: 0x16, 4: 0x18, 8: 0x1A, 16: 0x1C, 32: 0x1E}
@@ -36,17 +37,8 @@ class Product(StrEnum):
 
     @property
     def frame_bytes(self) -> int:
-        """What a frame carries: EV1's 64 bytes hold 59 (ELM's traces).
-
-        EV2 has frames of 128 bytes and EV3 of 256 (AN12696, AN12753), less the framing of block and
-        APDU, which is not confirmed on a card.
-        """
-        sizes = {
-            Product.EV1: 59,
-            Product.EV2: 128 - FRAMING_BYTES,
-            Product.EV3: 256 - FRAMING_BYTES,
-        }
-        return sizes[self]
+        """The longest frame: 64 bytes, 128 since EV2, 256 since EV3 (AN12696, AN12753)."""
+        return {Product.EV1: 64, Product.EV2: 128, Product.EV3: 256}[self]
 
     @property
     def max_applications(self) -> int | None:
@@ -63,3 +55,14 @@ class Product(StrEnum):
         tail = (STORAGE_BYTES[storage_kib], PROTOCOL)
         kind = (NXP, NATIVE_IC, SUBTYPE)
         return bytes((*kind, *hardware, *tail, *kind, *software, *tail))
+
+
+def carried_bytes(frame_bytes: int) -> int:
+    """Return how much of a command's data or answer goes in one frame.
+
+    One of 64 bytes holds 59 (ELM's traces). That longer ones hold all but the framing of block and
+    APDU is not confirmed on a card.
+    """
+    if frame_bytes <= SHORT_FRAME_BYTES:
+        return SHORT_FRAME_CARRIES
+    return frame_bytes - FRAMING_BYTES

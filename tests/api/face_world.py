@@ -20,11 +20,15 @@ from typing import Any
 from cardd import assembly
 from cardd.api.backing import Backing
 from cardd.api.server import serve
+from cardd.badges.inspection.case import Policy
+from cardd.badges.model import Scheme
 from cardd.clock import SystemClock
 from cardd.config import Config, Trust, parse
 from cardd.cps.trust import TrustStore
 from cardd.errors import CardRemoved
 from cardd.kms import messages as m
+from cardd.kms.ports import BADGE_PURPOSES
+from cardd.presence.inspecting import Inspector
 from cardd.presence.workstation import Workstation
 from cardd.readers.ports import CardInserted, CardWithdrawn, Listener, ReaderAdded
 from simulators.desfire.picc import VirtualDesfire
@@ -130,6 +134,7 @@ class World:
         self.keys = keys
         self.workstation = Workstation(
             service=keys,
+            inspector=Inspector(keys, Policy("F5CA4D", Scheme.EV1_AES)),
             sources=[self.desk],
             settings=self.config.presence,
             debounce_ms=0,
@@ -278,6 +283,7 @@ def world() -> Iterator[World]:
         folder.chmod(0o755)
         config = configuration(folder)
         assembly.create_key_service(config)
+        assembly.add_generation(config, BADGE_PURPOSES)  # so that there is one to re-key to
         here = World(folder, config)
         started: Future[None] = Future()
         thread = here.serve_in_thread(started)

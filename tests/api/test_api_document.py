@@ -69,6 +69,8 @@ def test_every_route_answers_as_the_document_says(fresh: World) -> None:
     assert badge is not None
     receipt = ended(api, api.ask("POST", "/v1/enrolments", order))["result"]
     api.ask("GET", "/v1/badges")
+    rekeyed = ended(api, api.ask("POST", "/v1/enrolments", {"action": "rekey", "generation": 1}))
+    assert rekeyed["result"]["type"] == "rekeyed"
     fresh.desk.take()
     started = api.ask("POST", "/v1/authentications", {"audience": AUDIENCE, "nonce": NONCE})
     fresh.desk.put(badge)
@@ -80,6 +82,8 @@ def test_every_route_answers_as_the_document_says(fresh: World) -> None:
     api.ask("PUT", f"/v1/presences/{sid}/activity", {"idle_since": 1})
     api.ask("DELETE", f"/v1/presences/{sid}")
     api.ask("POST", f"/v1/badges/{receipt['badge']}/revoke", {"reason": "stolen"})
+    wiped = ended(api, api.ask("POST", "/v1/enrolments", {"action": "wipe"}))
+    assert wiped["result"]["type"] == "wiped"
     fresh.desk.take()
     cancelled = api.ask("POST", "/v1/authentications", {"audience": AUDIENCE, "nonce": NONCE})
     api.ask("DELETE", cancelled.headers["Location"])

@@ -189,6 +189,23 @@ def test_an_encoding_for_nobody_is_refused_before_a_badge_is_asked_for(fresh: Wo
     assert fresh.ask("GET", "/v1/holders/A1", admin=True).json["staff_number"] == "A1"
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"action": "wipe", "holder": "A1"},
+        {"action": "encode", "generation": 2},
+        {"action": "rekey", "try_default_keys": True},
+        {"action": "rekey", "generation": 256},
+        {"action": "burn"},
+    ],
+)
+def test_an_order_that_would_be_followed_in_part_is_refused(
+    shared: World, order: dict[str, object]
+) -> None:
+    refused = shared.ask("POST", "/v1/enrolments", order, admin=True)
+    assert (refused.status, refused.json["code"]) == (400, "invalid_request")
+
+
 WHO = """
 client = Client(sys.argv[1])
 codes = []

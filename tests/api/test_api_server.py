@@ -13,11 +13,14 @@ from cardd import assembly
 from cardd.api.backing import Backing
 from cardd.api.server import Inherited, serve
 from cardd.api.socket_files import listen
+from cardd.badges.inspection.case import Policy
+from cardd.badges.model import Scheme
 from cardd.client import Client
 from cardd.clock import SystemClock
 from cardd.config import Access, Grant, Sockets, Trust
 from cardd.cps.trust import TrustStore
 from cardd.errors import StartCode, StartError
+from cardd.presence.inspecting import Inspector
 from cardd.presence.workstation import Workstation
 from tests.api.face_world import World, configuration
 
@@ -112,6 +115,7 @@ async def _serving(folder: Path, inherited: Inherited | None, check: Any) -> Non
     with assembly.open_key_service(config) as keys:
         workstation = Workstation(
             service=keys,
+            inspector=Inspector(keys, Policy("F5CA4D", Scheme.EV1_AES)),
             sources=[],
             settings=config.presence,
             debounce_ms=0,

@@ -62,6 +62,9 @@ def test_help_loads_neither_rich_nor_any_command() -> None:
         ["badge", "prepare"],
         ["badge", "enrol", "--holder", "1"],
         ["badge", "revoke", "x", "--reason", "lost"],
+        ["badge", "rekey"],
+        ["badge", "rekey", "--generation", "2"],
+        ["badge", "wipe"],
     ],
 )
 def test_without_a_daemon_every_command_ends_with_3_and_says_what_to_do(
@@ -84,6 +87,8 @@ def test_without_a_daemon_every_command_ends_with_3_and_says_what_to_do(
         ["authenticate", "--audience", "a", "--timeout", "301"],
         ["badge", "revoke", "x", "--reason", "bored"],
         ["badge", "enrol"],
+        ["badge", "rekey", "--generation", "0"],
+        ["badge", "rekey", "--generation", "256"],
         ["holder", "add"],
         ["holder", "add", "--staff-number", "1", "--account", "alice"],
         ["holder", "add", "--staff-number", "1", "--account", "a=b", "--account", "a=c"],

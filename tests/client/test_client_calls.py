@@ -192,3 +192,26 @@ def test_the_client_imports_the_standard_library_alone() -> None:
     )
     folder = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30, cwd=folder)
+
+
+def test_a_badge_is_rekeyed_wiped_and_encoded_again(
+    fresh: World, administrator: AdminClient
+) -> None:
+    ana = administrator.add_holder("A1").id
+    badge = VirtualDesfire.factory("ev1")
+    fresh.desk.put(badge)
+    first = administrator.enrol(ana, timeout_s=20)
+    seen: list[Enrolment] = []
+    rekeyed = administrator.rekey(1, timeout_s=20, progress=seen.append)
+    assert (rekeyed.type, rekeyed.number) == ("rekeyed", first.number)
+    assert (rekeyed.previous_generation, rekeyed.generation) == (2, 1)
+    assert rekeyed.holder is not None
+    assert {each.progress[1] for each in seen if each.progress} <= {3}
+    assert administrator.rekey(timeout_s=20).generation == 2
+    with pytest.raises(CarddProblem) as caught:
+        administrator.rekey(timeout_s=20)
+    assert caught.value.code == "conflict"
+    administrator.revoke(first.badge, "returned")
+    wiped = administrator.wipe(timeout_s=20)
+    assert (wiped.type, wiped.transport_generation, wiped.formatted) == ("wiped", 1, True)
+    assert administrator.enrol(ana, timeout_s=20).exposed is False

@@ -9,7 +9,7 @@ from Crypto.Hash import CMAC
 from cardd.desfire.applications import ApplicationSettings, DfName, KeySettings
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
-from cardd.desfire.keys import KeyType
+from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import CardProtocolError, CardStatusError
 from tests.desfire.recorded_card import messaging_of, play, unwrapped, wrapped
 
@@ -120,3 +120,25 @@ def test_a_second_application_that_cannot_be_is_not_sent():
     with pytest.raises(ValueError, match="three bytes"):
         next(card.select_application(1, 0x01000000))
     assert card.selected == 0
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_settings_of_another_length_are_refused(length: int):
+    with pytest.raises(CardProtocolError, match="2 bytes"):
+        ApplicationSettings.parse(bytes(length))
+
+
+@pytest.mark.parametrize("change_key", [-1, 16])
+def test_settings_that_no_byte_holds_are_the_callers_mistake(change_key: int):
+    with pytest.raises(ValueError, match="four bits"):
+        KeySettings(change_key=change_key).encode()
+
+
+def test_keys_of_an_application_do_not_change_their_type():
+    card = DesfireCard()
+    card.selected, card.session = 1, Session(0, messaging_of(EV1))
+    with pytest.raises(ValueError, match="one type"):
+        next(
+            card.change_key(1, DesfireKey.zero(KeyType.AES), old_key=DesfireKey.zero(KeyType.TDEA3))
+        )
+    assert card.session is not None

@@ -9,7 +9,7 @@ from Crypto.Hash import CMAC
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.crc import crc16, crc32
-from cardd.desfire.version import Product, parse_uid
+from cardd.desfire.version import Product, Version, parse_uid
 from cardd.errors import CardProtocolError, CardStatusError
 from tests.desfire.recorded_card import load, messaging_of, play, unwrapped, wrapped
 from tests.desfire.test_d40 import received_by_a_card
@@ -172,3 +172,9 @@ def test_a_malformed_ats_is_never_sent(ats: str):
 @pytest.mark.parametrize("ats", ["0205", "0575778102", "1475778102" + "00" * 15])
 def test_an_ats_without_or_with_all_historical_bytes_is_sent(ats: str):
     assert next(authenticated(EV1).set_ats(bytes.fromhex(ats)))
+
+
+@pytest.mark.parametrize("length", [0, 26, 34])
+def test_a_version_of_another_length_is_refused(length: int):
+    with pytest.raises(CardProtocolError, match="GET_VERSION"):
+        Version.parse(bytes(length))

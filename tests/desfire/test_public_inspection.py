@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardd.desfire.applications import ApplicationSettings, KeySettings
+from cardd.desfire.applications import ApplicationSettings, DfName, KeySettings
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.command import CommunicationMode, Ins
 from cardd.desfire.files import FREE, AccessRights, DataFileSettings
@@ -17,9 +17,11 @@ from cardd.desfire.inspection import (
     storage_bytes,
 )
 from cardd.desfire.keys import DesfireKey, KeyType
+from cardd.desfire.originality import verify, virtual_key
 from cardd.desfire.version import Product
 from cardd.errors import CardProtocolError, CardStatusError
 from cardd.secret import Secret
+from simulators.desfire.originality import public_key
 from simulators.desfire.picc import VirtualDesfire
 from tests.desfire.recorded_card import play
 
@@ -32,6 +34,8 @@ READS = {
     Ins.GET_KEY_VERSION,
     Ins.FREE_MEM,
     Ins.GET_APPLICATION_IDS,
+    Ins.GET_DF_NAMES,
+    Ins.READ_SIGNATURE,
     Ins.GET_FILE_IDS,
     Ins.GET_FILE_SETTINGS,
     Ins.ADDITIONAL_FRAME,
@@ -106,6 +110,20 @@ def test_applications_are_shown_with_their_keys_and_files() -> None:
     assert application.key_versions == (0, 7)
     assert application.files is not None
     assert [(file.number, file.settings) for file in application.files] == [(3, FILE)]
+
+
+def test_names_for_iso_7816_4_and_the_makers_signature_are_read() -> None:
+    badge, card = VirtualDesfire.factory("ev2"), DesfireCard()
+    made = ApplicationSettings(KeySettings.parse(0x0F), 1, iso_file_ids=True)
+    name = bytes.fromhex("D2760000850101")
+    created = card.create_application(0x123456, made, iso_file_id=0xE110, df_name=name)
+    play(created, badge.transmit)
+    content = seen(badge)
+    assert content.names == (DfName(0x123456, 0xE110, name),)
+    assert content.signature is not None
+    key = public_key(badge.chip.originality_key).hex()
+    assert verify(badge.uid, content.signature, (virtual_key(key),)) == "virtual card"
+    assert verify(badge.uid, content.signature) is None
 
 
 def test_what_an_application_does_not_list_freely_is_left_out_and_said() -> None:

@@ -77,6 +77,8 @@ def test_a_configuration_that_would_share_one_key_is_refused_with_the_rule(text:
         BADGE.replace("0011223344556677", "00" * 19),
         BADGE.replace("0011223344556677", "x" * 16),
         BADGE + "lifetime_days = 1097\n",
+        BADGE + f'originality_test_keys = ["04{"11" * 56}"]\n',
+        "development = true\n" + BADGE + 'originality_test_keys = ["0411"]\n',
         BADGE + '[kms]\nurls = ["https://kms.example"]\n',
         BADGE + '[kms]\ncredential_file = "/a"\npassphrase_file = "/b"\n',
         BADGE + '[kms]\ncredential_file = "relative"\n',

@@ -2,9 +2,18 @@
 
 It sends native frames, and a native command of one byte would be a control code on vpcd's wire.
 So its device here gives each frame the ISO 7816-4 form that DESFire cards take as well.
+
+What 0.1.5 cannot do, found here: its 2K3DES and 3K3DES end after the handshake, as they get IVs of
+the key's length (`SizedKey` mends the handshake's), and pycryptodome refuses it keys of zeros; of
+an AES CMAC it sends the last 8 bytes, which no card takes; it takes the MAC of a plain answer for
+data; it reads enciphered DES only where data and CRC fill blocks of 16 bytes, and takes zeros at
+the end of a CRC for padding, so that data and UID are chosen here; it sends half of a DES key in
+ChangeKey, and DeleteFile with a MAC, which EV1 takes for a wrong length. It has no D40, no EV2 and
+no files but standard ones.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from desfire import DESFire, DESFireKey
@@ -27,6 +36,7 @@ pytestmark = pytest.mark.peers
 
 AID = [0x56, 0x34, 0x12]  # it sends the AID as it is given: wire order
 PICC_KEY, APP_KEY, READ_KEY = (bytes(range(start, start + 16)) for start in (0x10, 0x40, 0x70))
+UID = bytes.fromhex("04A1B2C3D4E5F6")
 
 
 class WrappingDevice(Device):
@@ -42,9 +52,21 @@ class WrappingDevice(Device):
         return [answer[-1], *answer[:-2]]
 
 
-@pytest.fixture(params=["ev1", "ev2"])
+class SizedKey(DESFireKey):
+    """Has an IV of the cipher's block length."""
+
+    def _set_key_size(self, key_size: int) -> None:
+        super()._set_key_size(key_size)
+        self.cipher_block_size = 16 if self.key_type == DESFireKeyType.DF_KEY_AES else 8
+        self.iv0 = [0] * self.cipher_block_size
+
+    def set_iv(self, iv: list[int]) -> None:
+        super().set_iv(iv[-len(self.iv0) :])
+
+
+@pytest.fixture
 def badge(request: pytest.FixtureRequest) -> VirtualDesfire:
-    return VirtualDesfire.factory(request.param)
+    return VirtualDesfire.factory(getattr(request, "param", "ev1"), uid=UID)
 
 
 @pytest.fixture
@@ -57,7 +79,7 @@ def device(pcscd: PrivatePcscd, badge: VirtualDesfire) -> Iterator[WrappingDevic
 
 def key(value: bytes, key_type: DESFireKeyType = DESFireKeyType.DF_KEY_AES) -> DESFireKey:
     """Return a new key object: the library turns the one it authenticates with into a session."""
-    return DESFireKey(KeySettings(key_type=key_type), value)
+    return SizedKey(KeySettings(key_type=key_type), value)
 
 
 def factory_key() -> DESFireKey:
@@ -68,9 +90,11 @@ def zeros() -> DESFireKey:
     return key(bytes(16))
 
 
-def application_settings() -> KeySettings:
+def application_settings(
+    key_type: DESFireKeyType = DESFireKeyType.DF_KEY_AES,
+) -> KeySettings:
     return KeySettings(
-        key_type=DESFireKeyType.DF_KEY_AES,
+        key_type=key_type,
         settings=[
             DESFireKeySettings.KS_ALLOW_CHANGE_MK,
             DESFireKeySettings.KS_CONFIGURATION_CHANGEABLE,
@@ -88,6 +112,7 @@ def file_settings() -> FileSettings:
     )
 
 
+@pytest.mark.parametrize("badge", ["ev1", "ev2", "ev3"], indirect=True)
 def test_a_stranger_personalises_a_badge_and_reads_it_back(
     badge: VirtualDesfire, device: WrappingDevice
 ) -> None:
@@ -125,6 +150,110 @@ def test_a_stranger_personalises_a_badge_and_reads_it_back(
     assert card.get_file_ids() == [1]
     found = card.get_file_settings(1)
     assert (found.file_size, found.encryption) == (32, DESFireCommunicationMode.ENCRYPTED)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of key in python-desfire's terms; `size` in bytes."""
+
+    type: DESFireKeyType
+    size: int
+
+    def value(self, first: int) -> bytes:
+        """Return a key of even bytes, the first of which is given: a DES key of version 0."""
+        return bytes(range(first, first + 2 * self.size, 2))
+
+    def key(self, first: int) -> DESFireKey:
+        return key(self.value(first), self.type)
+
+
+DES = Kind(DESFireKeyType.DF_KEY_2K3DES, 8)
+AES = Kind(DESFireKeyType.DF_KEY_AES, 16)
+TDEA = {
+    "2k3des": Kind(DESFireKeyType.DF_KEY_2K3DES, 16),
+    "3k3des": Kind(DESFireKeyType.DF_KEY_3K3DES, 24),
+}
+DEFAULT, MASTER, READER = 0x10, 0x40, 0x80
+NEW_AID = [0x01, 0x02, 0x03]
+CONTENT = [*range(1, 29)]  # with its CRC two blocks of 16 bytes
+
+
+@pytest.mark.parametrize("kind", [DES, AES], ids=["iso-des", "aes"])
+def test_a_stranger_reads_and_writes_and_formats_the_badge(
+    badge: VirtualDesfire, device: WrappingDevice, kind: Kind
+) -> None:
+    card = DESFire(device)
+    create_application(card, kind)
+    card.select_application(NEW_AID)
+    card.authenticate(0, kind.key(DEFAULT))
+    for number, mode in enumerate(DESFireCommunicationMode):
+        if (kind, mode) != (AES, DESFireCommunicationMode.CMAC):
+            write_and_read(card, number, mode)
+    assert bytes(card.get_real_uid()) == UID
+    card.select_application([0, 0, 0])
+    card.authenticate(0, factory_key())
+    assert card.get_application_ids() == [NEW_AID]
+    card.format_card()
+    card.authenticate(0, factory_key())
+    assert card.get_application_ids() == []
+    assert badge.chip.free_bytes == badge.chip.capacity_bytes
+
+
+def test_a_stranger_changes_keys_and_the_old_ones_are_refused(device: WrappingDevice) -> None:
+    card = DESFire(device)
+    create_application(card, AES)
+    card.select_application(NEW_AID)
+    card.authenticate(0, AES.key(DEFAULT))
+    card.change_key(1, AES.key(DEFAULT), AES.key(READER), 5)
+    card.change_key(0, AES.key(DEFAULT), AES.key(MASTER), 6)
+    for number in (0, 1):
+        with pytest.raises(DESFireCommunicationError) as refused:
+            card.authenticate(number, AES.key(DEFAULT))
+        assert refused.value.status_code == 0xAE
+    card.authenticate(0, AES.key(MASTER))
+    assert card.get_key_version(0) == 6
+    card.authenticate(1, AES.key(READER))
+    assert card.get_key_version(1) == 5
+
+
+@pytest.mark.parametrize("kind", TDEA.values(), ids=list(TDEA))
+def test_a_strangers_3des_handshake_is_right_before_its_session_fails(
+    badge: VirtualDesfire, device: WrappingDevice, kind: Kind
+) -> None:
+    card = DESFire(device)
+    create_application(card, kind)
+    card.select_application(NEW_AID)
+    with pytest.raises(ValueError, match="Incorrect IV length"):
+        card.authenticate(0, kind.key(DEFAULT))
+    assert card.is_authenticated
+    assert badge.commands[-1][1] == 0xAF
+
+
+def create_application(card: DESFire, kind: Kind) -> None:
+    """Create an application whose keys are not zeros: the default key is set for it."""
+    card.authenticate(0, factory_key())
+    # A DES key is a 2K3DES key of two equal halves.
+    value = kind.value(DEFAULT) * (2 if kind.size == 8 else 1)
+    longer = DESFireKeyType.DF_KEY_3K3DES if kind.size == 24 else DESFireKeyType.DF_KEY_AES
+    card.change_default_key(key(value, longer), 0)
+    card.create_application(NEW_AID, application_settings(kind.type), 2)
+    card.change_default_key(zeros(), 0)
+
+
+def write_and_read(card: DESFire, number: int, mode: DESFireCommunicationMode) -> None:
+    """Create a file as key 0, write it, and read it back."""
+    settings = FileSettings(
+        encryption=mode,
+        file_type=DESFireFileType.MDFT_STANDARD_DATA_FILE,
+        permissions=FilePermissions(read_key=0, write_key=0, read_write_key=0xF, change_key=0),
+        file_size=len(CONTENT),
+    )
+    card.create_standard_file(number, settings)
+    card.write_file_data(number, 0, mode, CONTENT)
+    found = card.get_file_settings(number)
+    assert (found.encryption, found.file_size) == (mode, len(CONTENT))
+    if mode != DESFireCommunicationMode.PLAIN:
+        assert card.read_file_data(number, found) == CONTENT
 
 
 def test_a_strangers_wrong_key_is_refused(device: WrappingDevice) -> None:

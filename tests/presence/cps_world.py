@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from cardd.badges.inspection.case import Policy
+from cardd.badges.model import Scheme
 from cardd.clock import SystemClock
 from cardd.config import PresenceSettings, Trust
 from cardd.cps.trust import TrustStore
 from cardd.errors import KmsUnavailable
 from cardd.kms import messages as m
 from cardd.presence.cps_login import PinGiven
+from cardd.presence.inspecting import Inspector
 from cardd.presence.model import AuthenticationRequest
 from cardd.presence.operations import Operation
 from cardd.presence.workstation import Workstation
@@ -76,7 +79,8 @@ async def station(
         allow_contactless=True,
     )
     made = Workstation(
-        service=keys,  # type: ignore[arg-type]
+        service=keys,
+        inspector=Inspector(keys, Policy("F5CA4D", Scheme.EV1_AES)),  # type: ignore[arg-type]
         sources=(source,),
         settings=PresenceSettings(),
         debounce_ms=0,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cardd.errors import Code, KmsUnavailable, Refused
-from cardd.kms.messages import Encoded, Prepared
+from cardd.kms.messages import Encoded, Prepared, Rekeyed, Wiped
 from tests.presence.world import OTHER_UID, UID, Card, World, in_thread, limited
 
 pytestmark = pytest.mark.unit
@@ -49,6 +49,35 @@ async def test_the_card_in_the_reader_is_taken_even_one_that_was_refused(shown: 
         operation = world.enrol(action="prepare")
         await world.ended(operation)
         assert operation.result == Prepared("badge-" + BLANK.hex())
+
+
+@limited
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "kind", "generation"),
+    [
+        ({"action": "rekey"}, Rekeyed, 2),
+        ({"action": "rekey", "generation": 7}, Rekeyed, 7),
+        ({"action": "wipe"}, Wiped, None),
+    ],
+)
+async def test_other_work_on_a_badge_goes_the_same_way_also_when_it_is_cut(
+    cut: bool, fields: dict[str, object], kind: type, generation: int | None
+) -> None:
+    async with World().running() as world:
+        operation = world.enrol(holder=None, **fields)
+        card = Card(uid=UID, pulled_at=4 if cut else None)
+        world.source.insert("one", card)
+        if cut:
+            while operation.problem is None:
+                await operation.changed(5)
+            assert (operation.state, operation.problem.code) == ("waiting_for_card", "card_removed")
+            await world.take_away()
+            world.source.insert("two", card)
+        await world.ended(operation)
+        assert isinstance(operation.result, kind)
+        assert getattr(operation.result, "generation", None) == generation
+        assert world.keys.taps == []
 
 
 @limited

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cardd.assurance.levels import Acr
+from cardd.badges.inspection.case import Policy
+from cardd.badges.model import Scheme
 from cardd.config import PresenceSettings, Trust
 from cardd.cps.trust import TrustStore
 from cardd.errors import CardRemoved, Code, KmsUnavailable, Refused
 from cardd.kms import messages as m
 from cardd.presence.events import Subscription
+from cardd.presence.inspecting import Inspector
 from cardd.presence.model import AuthenticationRequest, EnrolmentRequest, Event
 from cardd.presence.operations import Operation
 from cardd.presence.workstation import Workstation
@@ -299,6 +302,11 @@ class Keys:
             case m.Encode(uid, holder):
                 self.holders[uid] = holder or "nobody"
                 return m.Encoded("badge-" + uid.hex(), "N0", None, "ev2-aes", 1, 2**31, False)
+            case m.Rekey(uid, generation):
+                new = generation or 2
+                return m.Rekeyed("badge-" + uid.hex(), "N0", None, "ev2-aes", new, 1, 2**31)
+            case m.Wipe(uid):
+                return m.Wiped("badge-" + uid.hex(), "N0", 1, formatted=True)
             case m.Tap(uid, requests, presence):
                 sid = f"sid-{len(self.opened) + 1}" if presence else None
                 self.opened += [sid] if sid else []
@@ -373,7 +381,8 @@ class World:
         self.sources = sources or (Source(),)
         self.source = self.sources[0]
         self.station = Workstation(
-            service=self.keys,  # type: ignore[arg-type]
+            service=self.keys,
+            inspector=Inspector(self.keys, Policy("F5CA4D", Scheme.EV1_AES)),  # type: ignore[arg-type]
             sources=self.sources,
             settings=PresenceSettings(),
             debounce_ms=debounce_ms,

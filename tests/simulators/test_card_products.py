@@ -100,6 +100,30 @@ def test_a_product_has_frames_of_its_own_size_both_ways(product: str, frame: int
     assert part == b"\xaf" + content[:frame]
 
 
+@pytest.mark.parametrize(
+    ("product", "reader_frame", "carried"),
+    [("ev1", 256, 59), ("ev2", 64, 59), ("ev3", 64, 59), ("ev3", 128, 119), ("ev2", 256, 119)],
+)
+def test_a_reader_of_short_frames_makes_the_card_cut_its_answers_short(
+    product: str, reader_frame: int, carried: int
+) -> None:
+    card = VirtualDesfire.factory(product)
+    card.reader_frame_bytes = reader_frame
+    card.power_on()
+    make_application(card)
+    exchange(card, bytes.fromhex("CD01 00 EEEE 2C0100"))
+    assert native(card, bytes.fromhex("BD01 000000 2C0100")) == b"\xaf" + bytes(carried)
+
+
+def test_a_signature_in_two_frames_ends_with_its_status() -> None:
+    card = VirtualDesfire.factory("ev1")
+    make_application(card)
+    Ev1Reader.authenticate(card, 0, Key(KeyType.AES, ZEROS))
+    first, last = native(card, bytes.fromhex("3C00")), native(card, b"\xaf")
+    assert (first[0], len(first)) == (0xAF, 60)
+    assert (last[0], len(last)) == (0x90, 6)
+
+
 def test_the_originality_signature_verifies_under_the_cards_own_test_key() -> None:
     card = VirtualDesfire.factory("ev3", uid=UIDS[7])
     answer = native(card, bytes.fromhex("3C00"))

@@ -117,26 +117,25 @@ def test_an_abort_leaves_the_session(card: VirtualDesfire) -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    ["5A" + APP.hex(), "5A 000000", "BD 01 000000 050000", "DC 02 FFFFFF7F", "6C 09", "99", "AF"],
-    ids=["same application", "PICC", "boundary", "limit", "no file", "no command", "no frame"],
+    ["5A" + APP.hex(), "BD 01 000000 050000", "DC 02 FFFFFF7F", "6C 09", "99", "AF", "EB 01"],
+    ids=["same application", "boundary", "limit", "no file", "no command", "no frame", "type"],
 )
 def test_a_selection_or_any_error_drops_what_waits(card: VirtualDesfire, frame: str) -> None:
     change_all(card)
     status(card, frame)
-    exchange(card, b"\x5a" + APP)
     assert native(card, COMMIT)[0] == 0x0C
     assert contents(card) == OLD
-
-
-def test_an_error_drops_it_without_a_selection_after(card: VirtualDesfire) -> None:
-    change_all(card)
-    assert native(card, change(DEBIT, 2, 44))[0] == 0xBE
-    assert native(card, COMMIT)[0] == 0x0C
 
 
 def test_a_command_that_is_none_drops_it_too(card: VirtualDesfire) -> None:
     change_all(card)
     assert card.transmit(b"\x80\x00\x00\x00") == b"\x6e\x00"
+    assert native(card, COMMIT)[0] == 0x0C
+
+
+def test_an_error_of_class_00_drops_it_too(card: VirtualDesfire) -> None:
+    change_all(card)
+    assert card.transmit(bytes.fromhex("00B0970000")) == b"\x6a\x82"
     assert native(card, COMMIT)[0] == 0x0C
 
 

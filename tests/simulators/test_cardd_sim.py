@@ -143,6 +143,23 @@ def test_a_fault_of_insert_and_tap_strikes_the_answer_it_names(badge: Path) -> N
         assert program.returncode == 0
 
 
+def test_the_readers_frames_are_told_to_the_card(tmp_path: Path) -> None:
+    path = tmp_path / "badge.json"
+    run("new", "desfire-ev3", "--out", path)
+    with card_files.hold(path) as held:
+        make_application(held.card)
+        held.transmit(bytes.fromhex("90CD0000070100EEEE2C010000"))
+    with VirtualReader() as reader:
+        program = start("tap", path, "--reader-frame", "64", reader=reader.address)
+        reader.accept()
+        reader.send(b"\x01")
+        assert reader.transmit(bytes.fromhex("905A00000356341200")) == b"\x91\x00"
+        answer = reader.transmit(bytes.fromhex("90BD000007010000002C010000"))
+        assert answer == bytes(59) + b"\x91\xaf"
+        assert reader.card_is_gone()
+        program.communicate(timeout=30)
+
+
 def test_insert_tears_and_ends_in_time(badge: Path) -> None:
     with VirtualReader() as reader:
         program = start(

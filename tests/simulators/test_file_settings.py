@@ -313,7 +313,7 @@ def test_the_listing_names_every_type() -> None:
     exchange(card, value_file(2, -5, 100, 7))
     exchange(card, with_iso_id(record_file(3), 1))
     exchange(card, with_iso_id(record_file(4, cyclic=True), 2))
-    lines = [line.strip() for line in card.describe() if "file" in line]
+    lines = [line.strip() for line in card.describe() if line.startswith("  file")]
     rights = "plain, read free, write free, read and write free, change free"
     assert lines == [
         f"file 1  32 bytes with backup, {rights}, ISO E104",

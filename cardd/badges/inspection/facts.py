@@ -94,10 +94,12 @@ class ProductionFacts(msgspec.Struct, frozen=True):
 class OriginalityFacts(msgspec.Struct, frozen=True):
     """Whether the signature over the UID is NXP's; `key` names which key's it is.
 
+    It is not checked where the card hides the UID that was signed.
+
     `test` says that it is a key for virtual cards, which is trusted in development alone.
     """
 
-    state: Literal["genuine", "not-verified", "not-supported"]
+    state: Literal["genuine", "not-verified", "not-checked", "not-supported"]
     key: str | None = None
     test: bool = False
 

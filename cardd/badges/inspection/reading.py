@@ -18,7 +18,7 @@ from cardd.badges.inspection.facts import (
     UidKind,
 )
 from cardd.badges.products import best_scheme
-from cardd.desfire.applications import KeySettings
+from cardd.desfire.applications import DfName, KeySettings
 from cardd.desfire.command import CommunicationMode
 from cardd.desfire.files import (
     FREE,
@@ -68,6 +68,7 @@ def card_facts(
     """Return the facts of a card; `uid` and `ats` are what its reader answered."""
     version = content.version
     scheme = best_scheme(version.product) if version else None
+    names = {name.aid: name for name in content.names}
     return CardFacts(
         uid=_hex(uid),
         uid_kind=uid_kind(uid),
@@ -83,7 +84,9 @@ def card_facts(
         picc=application_facts(content.picc),
         free_bytes=content.free_bytes,
         listed=None if content.aids is None else aid_texts(content.aids),
-        applications=tuple(application_facts(each) for each in content.applications),
+        applications=tuple(
+            application_facts(each, names.get(each.aid)) for each in content.applications
+        ),
         refused=tuple(
             RefusedCommand(each.command, each.status, aid_text(each.aid))
             for each in content.refusals
@@ -91,11 +94,13 @@ def card_facts(
     )
 
 
-def application_facts(content: ApplicationContent) -> ApplicationFacts:
-    """Return the facts of an application, or of the PICC's level."""
+def application_facts(content: ApplicationContent, name: DfName | None = None) -> ApplicationFacts:
+    """Return the facts of an application, or of the PICC's level; `name` is for ISO 7816-4."""
     settings = content.settings
     return ApplicationFacts(
         aid=aid_text(content.aid),
+        df_name=_hex(name.name) if name and name.name else None,
+        iso_file_id=f"{name.iso_file_id:04X}" if name else None,
         settings=_key_settings(settings.key_settings) if settings else None,
         key_count=settings.key_count if settings else None,
         key_type=_KEYS[settings.key_type] if settings else None,

@@ -1,4 +1,4 @@
-"""`cardctl badge`: encode, list and revoke badges."""
+"""`cardctl badge`: encode, list, revoke, re-key and wipe badges."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ timeout_option = click.option(
 
 @click.group()
 def badge() -> None:
-    """Encode, list and revoke badges."""
+    """Encode, list, revoke, re-key and wipe badges."""
 
 
 @badge.command()
@@ -50,6 +50,40 @@ def enrol(session: Session, holder: str, reader: str | None, timeout_s: float) -
     holder_id = identified(admin, holder)
     with _progress(session, "encoding") as report:
         receipt = admin.enrol(holder_id, reader=reader, timeout_s=timeout_s, progress=report)
+    _print(session, receipt)
+
+
+@badge.command()
+@click.option(
+    "--generation", type=click.IntRange(1, 255), metavar="N",
+    help="Of the masters; without it, the current one.",
+)  # fmt: skip
+@reader_option
+@timeout_option
+@pass_session
+def rekey(session: Session, generation: int | None, reader: str | None, timeout_s: float) -> None:
+    """Give the badge in the reader, or the next one shown, its keys from other masters.
+
+    A badge that is taken away too early is waited for: showing it again goes on where it was.
+    """
+    with _progress(session, "re-keying") as report:
+        receipt = session.admin().rekey(
+            generation, reader=reader, timeout_s=timeout_s, progress=report
+        )
+    _print(session, receipt)
+
+
+@badge.command()
+@reader_option
+@timeout_option
+@pass_session
+def wipe(session: Session, reader: str | None, timeout_s: float) -> None:
+    """Make the revoked badge in the reader, or the next one shown, a prepared blank again.
+
+    A badge that is taken away too early is waited for: showing it again goes on where it was.
+    """
+    with _progress(session, "wiping") as report:
+        receipt = session.admin().wipe(reader=reader, timeout_s=timeout_s, progress=report)
     _print(session, receipt)
 
 
@@ -132,14 +166,46 @@ def _print(session: Session, receipt: Receipt) -> None:
     if session.as_json:
         print_json(receipt)
         return
-    facts = {"badge": receipt.badge}
-    if receipt.number is not None:
-        facts |= {
-            "number": f"{receipt.number}  (print it on the badge)",
-            "holder": person(receipt.holder),
-            "scheme": f"{receipt.scheme}, key generation {receipt.generation}",
-            "expires": moment(receipt.expires_at),
-        }
+    print_facts(_FACTS.get(receipt.type, _of_a_blank)(receipt))
+
+
+def _of_a_blank(receipt: Receipt) -> dict[str, str]:
+    return {"badge": receipt.badge}
+
+
+def _of_an_encoding(receipt: Receipt) -> dict[str, str]:
+    facts = {
+        "badge": receipt.badge,
+        "number": f"{receipt.number}  (print it on the badge)",
+        "holder": person(receipt.holder),
+        "scheme": f"{receipt.scheme}, key generation {receipt.generation}",
+        "expires": moment(receipt.expires_at),
+    }
     if receipt.exposed:
         facts["exposed"] = "yes: it began from a public key, so a recording gives this badge's keys"
-    print_facts(facts)
+    return facts
+
+
+def _of_a_rekey(receipt: Receipt) -> dict[str, str]:
+    return {
+        "badge": str(receipt.number),
+        "holder": person(receipt.holder),
+        "keys": f"generation {receipt.generation}, before that {receipt.previous_generation}",
+        "expires": moment(receipt.expires_at),
+    }
+
+
+def _of_a_wipe(receipt: Receipt) -> dict[str, str]:
+    generation = receipt.transport_generation
+    return {
+        "badge": f"{receipt.number}  (a blank now: it can be encoded)",
+        "transport key": "another party's" if generation is None else f"generation {generation}",
+        "memory": "given back" if receipt.formatted else "not given back",
+    }
+
+
+_FACTS: dict[str, Callable[[Receipt], dict[str, str]]] = {
+    "encoded": _of_an_encoding,
+    "rekeyed": _of_a_rekey,
+    "wiped": _of_a_wipe,
+}

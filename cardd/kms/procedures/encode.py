@@ -122,8 +122,7 @@ def _candidates(plan: Plan) -> dict[PiccKey, DesfireKey]:
 def _authenticate_picc(
     card: DesfireCard, scheme: Scheme, candidates: dict[PiccKey, DesfireKey]
 ) -> Driven[PiccKey]:
-    """Authenticate at the PICC with the first candidate it answers to; tell which."""
-    yield from card.select_application(PICC_AID)
+    """Authenticate at the PICC, which is selected, with the first key that fits; tell which."""
     found = yield from recognition.authenticate_with_one(card, candidates, scheme)
     if found is None:
         tried = " or ".join(which.value for which in candidates)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cardd.badges.model import Badge, Scheme
-from cardd.desfire.applications import ApplicationSettings, KeySettings
+from cardd.desfire.applications import PICC_AID, ApplicationSettings, KeySettings
 from cardd.desfire.authentication import AuthenticationScheme
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.command import CommunicationMode
@@ -55,7 +55,12 @@ class BadgeKeys:
 
 
 def version_of(card: DesfireCard, uid: bytes) -> Driven[Version]:
-    """Ask for the product; Refused (`uid_unusable`) where its UID is not the reader's."""
+    """Select the PICC and ask it for its product.
+
+    The selection ends the session that an earlier procedure left on a badge which stayed in place.
+    Refused (`uid_unusable`) where its UID is not the reader's.
+    """
+    yield from card.select_application(PICC_AID)
     version = yield from card.get_version()
     if version.uid != uid:
         raise Refused(

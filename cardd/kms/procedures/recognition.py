@@ -21,8 +21,8 @@ Name = TypeVar("Name")
 def scheme_for_blank(card: DesfireCard, badge: Badge, minimum: Scheme) -> Driven[Scheme]:
     """Ask a blank for its product; return the scheme that it will be encoded for.
 
-    Raises Refused: `uid_unusable`, `card_not_supported` below the site's minimum, and as
-    `scheme_of_known` where the registry knows the badge for more than that.
+    It leaves the PICC selected. Raises Refused: `uid_unusable`, `card_not_supported` below the
+    site's minimum, and as `scheme_of_known` where the registry knows the badge for more than that.
     """
     if not minimum.meets(badge.scheme):
         return (yield from scheme_of_known(card, badge))
@@ -33,8 +33,8 @@ def scheme_for_blank(card: DesfireCard, badge: Badge, minimum: Scheme) -> Driven
 def scheme_of_known(card: DesfireCard, badge: Badge) -> Driven[Scheme]:
     """Ask a badge that the registry knows for its product; return the product's scheme.
 
-    Raises Refused: `uid_unusable`; `badge_not_genuine` where the product cannot do what the
-    registry says that the badge does.
+    It leaves the PICC selected. Raises Refused: `uid_unusable`; `badge_not_genuine` where the
+    product cannot do what the registry says that the badge does.
     """
     version = yield from layout.version_of(card, badge.uid)
     scheme = layout.best_scheme(version)

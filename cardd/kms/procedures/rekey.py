@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from cardd.badges.model import Badge, Picc
-from cardd.desfire.applications import PICC_AID
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.keys import DesfireKey
 from cardd.errors import Code, Refused
@@ -57,7 +56,6 @@ def rekey(plan: Plan) -> Driven[None]:
     badge, scheme = plan.badge, plan.badge.scheme
     yield from recognition.scheme_of_known(card, badge)
     if badge.picc is Picc.OURS:
-        yield from card.select_application(PICC_AID)
         yield from _change_master(card, plan, PICC_STEP, plan.old.picc, plan.new.picc)
         yield from read_back.picc(card, badge, plan.new.picc, scheme)
     yield from card.select_application(badge.aid)

@@ -9,7 +9,6 @@ settings of the PICC stay as the encoding left them.
 from dataclasses import dataclass
 
 from cardd.badges.model import Badge, Picc, Scheme
-from cardd.desfire.applications import PICC_AID
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.keys import DesfireKey
 from cardd.desfire.status import Status
@@ -55,7 +54,6 @@ def wipe(plan: Plan) -> Driven[Found]:
         yield from _leave(card, plan, scheme)
         return Found(scheme, formatted=False)
     keys = (plan.transport, *plan.keys) if plan.step == TRANSPORT_STEP else plan.keys
-    yield from card.select_application(PICC_AID)
     key = yield from _authenticate(card, keys, plan.badge, scheme)
     formatted = yield from _clear(card, plan.badge, key, scheme)
     yield Commit(DEFAULT_KEY_STEP)

@@ -12,7 +12,6 @@ from simulators.desfire.commands.table import PLAIN, Command, Table, always
 from simulators.desfire.crypto import KeyType
 from simulators.desfire.status import Refusal, Status
 
-AIDS_PER_FRAME = 19
 MAX_DF_NAME_BYTES = 16
 HAS_MORE_SETTINGS = 0x10
 MASTER_FILE_ID = 0x3F00
@@ -49,9 +48,9 @@ def list_applications(activation: Activation, parameters: bytes) -> bytes:
 
 
 def _aid_frames(activation: Activation) -> tuple[int, ...]:
-    """Return the lengths of all frames but the last: 19 AIDs on an EV1, as many as fit later."""
-    frame = activation.chip.product.frame_bytes
-    first = 3 * AIDS_PER_FRAME if not activation.chip.product.evolved else frame - frame % 3
+    """Return the lengths of all frames but the last: as many AIDs as fit, on an EV1 19."""
+    frame = activation.answer_frame_bytes
+    first = frame - frame % 3
     return (first,) * (3 * len(activation.chip.applications) // first)
 
 
@@ -127,7 +126,11 @@ def _require_room(chip: Chip, new: Application) -> None:
 
 
 def delete(activation: Activation, parameters: bytes) -> bytes:
-    """Delete an application with the PICC master key, or with its own where the PICC lets it."""
+    """Delete an application with the PICC master key, or with its own where the PICC lets it.
+
+    Deleting the selected one ends the session after an answer with a MAC, as libfreefare expects
+    of an EV1; not confirmed on a card.
+    """
     if len(parameters) != 3:
         raise Refusal(Status.LENGTH)
     if parameters not in activation.chip.applications:
@@ -149,5 +152,5 @@ COMMANDS: Table = {
     0x6A: Command(list_applications, first_frames=_aid_frames),
     0x6D: Command(list_df_names, first_frames=_df_name_frames),
     0xCA: Command(create),
-    0xDA: Command(delete),
+    0xDA: Command(delete, sealed_end=True),
 }

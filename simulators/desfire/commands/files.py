@@ -55,8 +55,6 @@ def change_settings(activation: Activation, parameters: bytes) -> bytes:
     An open transaction goes on. Further bytes (more access rights of EV2, secure dynamic messaging
     of EV3) are not simulated.
     """
-    if len(parameters) != NUMBER_BYTES + SETTINGS_BYTES:
-        raise Refusal(Status.LENGTH)
     number, communication, rights = parameters[0], parameters[1], parameters[2:]
     file = find(activation, number)
     application = activation.application

@@ -39,7 +39,8 @@ class Command:
 
     `first_frames` are the frames of its answer that the chip cuts short (GetVersion).
     `long_frames` marks the commands that use ISO 14443-4 chaining instead of AF frames.
-    `products` are those that know the command.
+    `products` are those that know the command. `sealed_end` marks a command whose answer is under
+    the session that it ends.
     """
 
     handler: Handler
@@ -47,6 +48,7 @@ class Command:
     first_frames: Frames = no_short_frames
     long_frames: bool = False
     products: frozenset[Product] = ALL
+    sealed_end: bool = False
 
 
 Table = Mapping[int, Command]

@@ -13,6 +13,7 @@ from cardd.desfire.card import DesfireCard
 from cardd.desfire.channel import Session
 from cardd.desfire.command import Command, CommunicationMode, Ins
 from cardd.desfire.iso import MASTER_FILE, IsoCommands
+from cardd.desfire.iso_handshake import IsoHandshake
 from cardd.desfire.keys import DesfireKey, KeyType, ev1_session_key
 from cardd.desfire.messaging.ev1 import Ev1Messaging
 from cardd.errors import CardProtocolError, CardStatusError
@@ -308,3 +309,13 @@ def test_arbitrary_answers_give_a_result_or_a_documented_error(
         play(command(), transmit)
     except (CardStatusError, CardProtocolError):
         return
+
+
+@pytest.mark.parametrize("length", [0, 8, 15, 17, 32])
+def test_the_handshake_itself_refuses_other_lengths(length: int):
+    with pytest.raises(CardProtocolError, match="challenge"):
+        IsoHandshake(AES_KEY).respond(bytes(length))
+    attempt = IsoHandshake(AES_KEY)
+    attempt.respond(bytes(16))
+    with pytest.raises(CardProtocolError, match="cryptogram"):
+        attempt.finish(bytes(length if length != 32 else 31))
