@@ -2,6 +2,7 @@
 
     CarddError                 something that has a stable code
     |-- StartError             the program cannot start: config_*, keystore_*, ...
+    |-- CeremonyError          a key ceremony does not go on: what somebody typed, who is there
     |-- Refused                a request, a person or a card is refused
     |-- KmsUnavailable         no badge can be judged now
     `-- CardError              the card, or the way to it, failed
@@ -110,10 +111,29 @@ class StartCode(StrEnum):
     SOCKET_UNAVAILABLE = "socket_unavailable"
 
 
+class CeremonyCode(StrEnum):
+    """The stable codes of a key ceremony that does not go on, printed on standard error."""
+
+    TERMINAL_REQUIRED = "terminal_required"
+    BROKEN_OFF = "broken_off"
+    NOT_THE_SAME = "not_the_same"
+    SHARE_MISTYPED = "share_mistyped"
+    SHARE_TWICE = "share_twice"
+    SHARE_UNKNOWN = "share_unknown"
+    SHARE_WRONG = "share_wrong"
+    SHARES_MIXED = "shares_mixed"
+    SHARES_TOO_FEW = "shares_too_few"
+    COMPONENT_WRONG = "component_wrong"
+    OPERATOR_TWICE = "operator_twice"
+    OPERATOR_REFUSED = "operator_refused"
+    OPERATORS_MISSING = "operators_missing"
+    OPERATORS_DAMAGED = "operators_damaged"
+
+
 class CarddError(Exception):
     """An error with a stable code."""
 
-    code: Code | StartCode
+    code: Code | StartCode | CeremonyCode
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -126,6 +146,16 @@ class StartError(CarddError):
     code: StartCode
 
     def __init__(self, code: StartCode, message: str, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.code = code
+
+
+class CeremonyError(CarddError):
+    """A key ceremony does not go on, and nothing was changed."""
+
+    code: CeremonyCode
+
+    def __init__(self, code: CeremonyCode, message: str, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.code = code
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cardd.errors import CarddError, StartCode
+from cardd.errors import CarddError, CeremonyError, StartCode
 
 # sysexits.h. What is wrong stays wrong until somebody mends it: systemd need not try again.
 EX_CONFIG = 78
@@ -25,9 +25,14 @@ _PASSING = frozenset(
 
 @contextmanager
 def reporting_start_errors(program: str) -> Iterator[None]:
-    """End the process with `PROGRAM: CODE: message` on standard error and status 78 or 75."""
+    """End the process with `PROGRAM: CODE: message` on standard error and status 78 or 75.
+
+    A key ceremony that does not go on ends with status 1.
+    """
     try:
         yield
     except CarddError as error:
         print(f"{program}: {error.code}: {error}", file=sys.stderr)  # noqa: T201
+        if isinstance(error, CeremonyError):
+            sys.exit(1)
         sys.exit(EX_TEMPFAIL if error.code in _PASSING else EX_CONFIG)
