@@ -13,7 +13,7 @@ from cardd.config import Config
 from cardd.cps.trust import TrustStore
 from cardd.errors import StartCode, StartError
 from cardd.files import open_regular
-from cardd.kms.audit import open_audit
+from cardd.kms.audit.recording import open_audit
 from cardd.kms.badge_keys import KeySource
 from cardd.kms.challenges import Challenges
 from cardd.kms.core import Core

@@ -20,7 +20,7 @@ from cardd.cps import proof
 from cardd.cps.proof import ProofClaims, ProofPurpose
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
-from cardd.kms.audit import verify as verify_audit
+from cardd.kms.audit.verification import verify as verify_audit
 from cardd.kms.ports import KeyService
 from simulators.pki import Pki, Profile
 from tests.kms.kms_world import NONCE, MovedClock, configuration, key_service

@@ -8,7 +8,8 @@ import pytest
 
 from cardd.clock import SystemClock
 from cardd.errors import KmsUnavailable, StartCode, StartError
-from cardd.kms.audit import open_audit, verify
+from cardd.kms.audit.recording import open_audit
+from cardd.kms.audit.verification import verify
 from cardd.kms.masters.keystore import create, open_keystore
 from cardd.kms.masters.slots import CredentialFile
 

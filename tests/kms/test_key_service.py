@@ -16,7 +16,7 @@ from cardd.config import Config
 from cardd.errors import Code, KmsUnavailable, Refused, StartCode, StartError
 from cardd.kms import handles
 from cardd.kms import messages as m
-from cardd.kms.audit import verify as verify_audit
+from cardd.kms.audit.verification import verify as verify_audit
 from cardd.kms.ports import KeyService, Right
 from simulators.desfire.picc import VirtualDesfire
 from tests.kms.kms_world import (

@@ -4,7 +4,7 @@ import argparse
 
 from cardd.cli.kms.verbs import Verbs, add_group, add_verb, say
 from cardd.config import Config
-from cardd.kms import audit
+from cardd.kms.audit import verification
 
 
 def add_to(verbs: Verbs) -> None:
@@ -16,4 +16,4 @@ def add_to(verbs: Verbs) -> None:
 def verify(config: Config, options: argparse.Namespace) -> None:
     """Verify the audit file and say how long it is."""
     del options
-    say(f"{config.kms.audit}: {audit.verify(config.kms.audit)} lines, chain intact")
+    say(f"{config.kms.audit}: {verification.verify(config.kms.audit)} lines, chain intact")

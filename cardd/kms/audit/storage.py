@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cardd.errors import KmsUnavailable, StartCode, StartError
 from cardd.files import require_regular, sync_folder
-from cardd.kms.audit_lines import GENESIS, MAXIMUM_LINE, Head, follow
+from cardd.kms.audit.lines import GENESIS, MAXIMUM_LINE, Head, follow
 
 TAIL_BYTES = 262_144
 _SHOWN_BYTES = 1024

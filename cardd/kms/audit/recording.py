@@ -16,10 +16,8 @@ import structlog
 
 from cardd.clock import Clock
 from cardd.errors import KmsUnavailable, StartCode, StartError
-from cardd.files import open_regular
-from cardd.kms import audit_lines
-from cardd.kms.audit_lines import GENESIS, Head
-from cardd.kms.audit_storage import LineFile, damaged, open_alone, read_tail
+from cardd.kms.audit.lines import Head, write
+from cardd.kms.audit.storage import LineFile, open_alone, read_tail
 
 GROUP_DELAY_S = 0.05  # half of the 100 ms within which a line reaches the disk
 _RETRY_S = 1.0
@@ -49,7 +47,7 @@ class AuditFile:
         written, which leaves the chain as it was.
         """
         with self._lock:
-            line, head = audit_lines.write(self._head, self._clock.now(), event, facts)
+            line, head = write(self._head, self._clock.now(), event, facts)
             self._failing = True
             with _explained():
                 self._file.append(line, durable=durable)
@@ -135,7 +133,7 @@ def open_audit(path: Path, clock: Clock) -> AuditFile:
         file = LineFile(path, descriptor, tail.end)
         head = tail.head
         if tail.torn:
-            line, head = audit_lines.write(head, clock.now(), "audit.recovered", tail.description())
+            line, head = write(head, clock.now(), "audit.recovered", tail.description())
             file.recover(line)
     except OSError as error:
         os.close(descriptor)
@@ -147,23 +145,3 @@ def open_audit(path: Path, clock: Clock) -> AuditFile:
         os.close(descriptor)
         raise
     return AuditFile(file, head, clock)
-
-
-def verify(path: Path) -> int:
-    """Verify a whole audit file, from its first line, and return how many lines it has.
-
-    Raises StartError: `audit_damaged`, whose message and `line` name the first line that does not
-    verify; `audit_unavailable` where the file cannot be read.
-    """
-    head = GENESIS
-    try:
-        with open_regular(path) as file:
-            for line in audit_lines.lines(file):
-                head = audit_lines.follow(line, head)
-    except ValueError as error:
-        raise damaged(path, head.seq + 1, str(error)) from None
-    except OSError as error:
-        raise StartError(
-            StartCode.AUDIT_UNAVAILABLE, f"the audit file {path} cannot be read: {error.strerror}"
-        ) from error
-    return head.seq

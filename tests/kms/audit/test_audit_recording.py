@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from cardd.clock import SystemClock
 from cardd.errors import KmsUnavailable, StartCode, StartError
-from cardd.kms import audit_lines
-from cardd.kms.audit import AuditFile, open_audit, verify
-from cardd.kms.audit_lines import GENESIS, Head
+from cardd.kms.audit.lines import GENESIS, Head, write
+from cardd.kms.audit.recording import AuditFile, open_audit
+from cardd.kms.audit.verification import verify
 from cardd.secret import Secret
 
 pytestmark = pytest.mark.unit
@@ -170,7 +170,7 @@ def test_tampering_is_found_and_the_line_named(path: Path, kind: str) -> None:
 
 
 def test_a_chain_whose_numbers_skip_is_damaged(path: Path) -> None:
-    line, _ = audit_lines.write(Head(4, GENESIS.hash), 0.0, "tap", {})
+    line, _ = write(Head(4, GENESIS.hash), 0.0, "tap", {})
     path.write_bytes(line)
     for action in (lambda: verify(path), lambda: opened(path)):
         assert refusal(action).facts["line"] == 1
@@ -237,7 +237,8 @@ def test_an_end_that_is_no_torn_line_is_damage(path: Path) -> None:
 
 def test_two_writers_never_share_a_file(path: Path) -> None:
     other = "import sys; from pathlib import Path; from cardd.clock import SystemClock\n"
-    other += "from cardd.kms.audit import open_audit; open_audit(Path(sys.argv[1]), SystemClock())"
+    other += "from cardd.kms.audit.recording import open_audit\n"
+    other += "open_audit(Path(sys.argv[1]), SystemClock())"
     with opened(path) as audit:
         assert refusal(lambda: opened(path)).code is StartCode.AUDIT_UNAVAILABLE
         result = subprocess.run(
@@ -282,7 +283,7 @@ class Syncs:
         self.failing = False
         self.count = 0
         self.done = threading.Event()
-        monkeypatch.setattr("cardd.kms.audit_storage.os.fdatasync", self)
+        monkeypatch.setattr("cardd.kms.audit.storage.os.fdatasync", self)
 
     def __call__(self, descriptor: int) -> None:
         self.count += 1
@@ -394,7 +395,7 @@ def test_nothing_more_is_done_once_the_file_was_moved_or_replaced(path: Path) ->
 def test_a_process_killed_while_it_writes_leaves_every_answered_line(path: Path) -> None:
     writer = (
         "import sys; from pathlib import Path; from cardd.clock import SystemClock\n"
-        "from cardd.kms.audit import open_audit\n"
+        "from cardd.kms.audit.recording import open_audit\n"
         "audit = open_audit(Path(sys.argv[1]), SystemClock())\n"
         "number = 0\n"
         "while True:\n"
