@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Select, Table
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from cardd.errors import Code, KmsUnavailable, Refused
 
@@ -32,7 +32,9 @@ class Database:
     `begin` starts a transaction that will write. `single_writer` says that writers wait for each
     other, and by polling: the threads of this process then queue for it instead. `explain` says in
     a sentence what an error means and what to do, without parameters. `check` raises KmsUnavailable
-    where the connections kept so far no longer lead to the registry.
+    where the connections kept so far no longer lead to the registry. `fragile` says that a change
+    which breaks a constraint ends its transaction, so that a savepoint has to go before it. `gone`
+    tells, without asking the server, whether it ended a kept connection meanwhile.
     """
 
     engine: Engine
@@ -40,6 +42,28 @@ class Database:
     single_writer: bool
     explain: Callable[[Exception], str]
     check: Callable[[], None]
+    fragile: bool
+    gone: Callable[[Connection], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A query of rows that may decide something.
+
+    Inside a transaction its rows are locked until the end: what was decided on them still holds
+    when it is stored. SQLite locks the whole file instead.
+    """
+
+    at_rest: Select[Any]
+    deciding: Select[Any]
+
+
+def look(query: Select[Any], locked: Table) -> Look:
+    """Build both forms of a query; `locked` is the table whose rows it locks.
+
+    The lock keeps changes away, and not new rows that refer to these (FOR NO KEY UPDATE).
+    """
+    return Look(query, query.with_for_update(of=locked, key_share=True))
 
 
 class _Kept:
@@ -73,15 +97,20 @@ class Connections:
         self._turn = threading.Lock() if database.single_writer else None
         self._closed = False
 
-    def rows(self, statement: Select[Any], parameters: Parameters) -> list[tuple[Any, ...]]:
+    def rows(self, query: Select[Any] | Look, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
-        return self._run(statement, parameters, _all_rows)
+        if isinstance(query, Look):
+            query = query.deciding if self._kept().depth else query.at_rest
+        return self._run(query, parameters, _all_rows)
 
     def change(self, statement: Executable, parameters: Parameters) -> int:
         """Insert, update or delete; return the number of rows."""
-        if self._kept().depth:
+        if not self._kept().depth:
+            with self._turn_to_write():
+                return self._run(statement, parameters, _row_count)
+        if not self._database.fragile:
             return self._run(statement, parameters, _row_count)
-        with self._turn_to_write():
+        with self.atomically():
             return self._run(statement, parameters, _row_count)
 
     def check(self) -> None:
@@ -139,17 +168,25 @@ class Connections:
             except IntegrityError:
                 raise
             except FAILURES as error:
+                if isinstance(error, DataError) and _holds_nul(parameters):
+                    raise _unusable_text() from None
                 raise self._failed(kept, error) from None
             except UnicodeEncodeError:
-                raise Refused(
-                    Code.INVALID_REQUEST, "a text in the request is not Unicode; correct it"
-                ) from None
+                raise _unusable_text() from None
 
     def _kept(self) -> _Kept:
         kept: _Kept | None = getattr(self._local, "kept", None)
+        if kept is not None and kept.close.alive and not kept.depth:
+            self._let_go_where_gone(kept)
         if kept is None or not kept.close.alive:
             kept = self._local.kept = self._open()
         return kept
+
+    def _let_go_where_gone(self, kept: _Kept) -> None:
+        """Close a connection that the server ended while nobody used it: a restart, a time-out."""
+        with kept.lock:
+            if kept.close.alive and self._database.gone(kept.connection):
+                kept.close()
 
     def _open(self) -> _Kept:
         try:
@@ -223,6 +260,18 @@ def _all_rows(result: CursorResult[Any]) -> list[tuple[Any, ...]]:
 
 def _row_count(result: CursorResult[Any]) -> int:
     return result.rowcount
+
+
+def _holds_nul(parameters: Parameters) -> bool:
+    """Tell whether a text holds NUL, which PostgreSQL's driver refuses before it asks."""
+    return any(isinstance(value, str) and "\0" in value for value in parameters.values())
+
+
+def _unusable_text() -> Refused:
+    return Refused(
+        Code.INVALID_REQUEST,
+        "a text in the request is not Unicode, or holds the character NUL; correct it",
+    )
 
 
 def _lost() -> KmsUnavailable:

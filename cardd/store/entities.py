@@ -7,7 +7,7 @@ from sqlalchemy import Column, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cardd.errors import Code, Refused
-from cardd.store.connections import Connections
+from cardd.store.connections import Connections, Look, look
 from cardd.store.rows import RowKind
 from cardd.store.sealing import RowSealer, TableSeal
 
@@ -15,7 +15,7 @@ Entity = TypeVar("Entity")
 
 
 class Entities(Generic[Entity]):
-    """Insert, replace, find and delete in one table. Its first column is its key.
+    """Insert, replace, find and delete in one table. Its first columns are its primary key.
 
     Raises KmsUnavailable; Refused `registry_integrity` where a MAC does not verify, `conflict`
     as the methods say, `invalid_request` for a value that no database keeps.
@@ -29,18 +29,31 @@ class Entities(Generic[Entity]):
         self.width = len(self.columns)
         self._names = [column.name for column in self.columns]
         self._version_at = self._names.index("version")
-        key = self.columns[0]
+        # The values are in the order of the columns, so that these bind by place.
+        self._keys = [f"old_{at}" for at in range(len(kind.table.primary_key.columns))]
+        here = [
+            column == bindparam(name)
+            for column, name in zip(self.columns, self._keys, strict=False)
+        ]
         self._insert = insert(kind.table).inline()
         self._update = (
             update(kind.table)
-            .where(key == bindparam("old_key"), kind.table.c.version == bindparam("old_version"))
+            .where(*here, kind.table.c.version == bindparam("old_version"))
             .values({name: bindparam(name) for name in self._names})
         )
-        self._delete = delete(kind.table).where(key == bindparam("key"))
+        self._delete = delete(kind.table).where(*here)
 
-    def by(self, column: Column[Any]) -> Select[Any]:
+    def query(self, column: Column[Any]) -> Select[Any]:
         """Build the query of rows by one column, as the parameter `key`."""
         return select(*self.columns).where(column == bindparam("key"))
+
+    def look(self, query: Select[Any]) -> Look:
+        """Build both forms of a query, which locks this table's rows in a transaction."""
+        return look(query, self._kind.table)
+
+    def by(self, column: Column[Any]) -> Look:
+        """Build the look-up of rows by one column, as the parameter `key`."""
+        return self.look(self.query(column))
 
     def add(self, entity: Entity) -> None:
         """Insert; `conflict` where a unique value is taken or a reference leads nowhere."""
@@ -53,7 +66,7 @@ class Entities(Generic[Entity]):
         """Replace the row of the entity's version; return the entity with the next version."""
         old = self._kind.values(entity)
         row = self._sealed(self._next(old))
-        row |= {"old_key": old[0], "old_version": old[self._version_at]}
+        row |= self._key(old) | {"old_version": old[self._version_at]}
         try:
             changed = self._connections.change(self._update, row)
         except IntegrityError:
@@ -68,14 +81,14 @@ class Entities(Generic[Entity]):
         self.add(first)
         return first
 
-    def drop(self, key: object) -> None:
+    def drop(self, *key: object) -> None:
         """Delete by key; none is no error. `conflict` where another row refers to it."""
         try:
-            self._connections.change(self._delete, {"key": key})
+            self._connections.change(self._delete, self._key(key))
         except IntegrityError:
             raise self._conflict("another row refers to it, so it stays") from None
 
-    def all(self, query: Select[Any], column: Column[Any], key: object) -> list[Entity]:
+    def all(self, query: Select[Any] | Look, column: Column[Any], key: object) -> list[Entity]:
         """Return what a query of `by` finds; a row that has not that key is none of cardd's."""
         at = self._names.index(column.name)
         found = []
@@ -85,7 +98,7 @@ class Entities(Generic[Entity]):
                 self._seal.refuse(row)
         return found
 
-    def one(self, query: Select[Any], column: Column[Any], key: object) -> Entity | None:
+    def one(self, query: Select[Any] | Look, column: Column[Any], key: object) -> Entity | None:
         """Return the one row that a query of `by` finds."""
         found = self.all(query, column, key)
         return found[0] if found else None
@@ -101,6 +114,9 @@ class Entities(Generic[Entity]):
     def refuse(self, row: Sequence[Any]) -> NoReturn:
         """Raise Refused (`registry_integrity`) for a row that contradicts another."""
         self._seal.refuse(row)
+
+    def _key(self, values: Sequence[object]) -> dict[str, Any]:
+        return dict(zip(self._keys, values, strict=False))
 
     def _next(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         at = self._version_at

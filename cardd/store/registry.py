@@ -45,7 +45,7 @@ class SqlRegistry:
     def _build_look_ups(self) -> None:
         self._holder_by_id = self._holders.by(_h.id)
         self._holder_by_staff_number = self._holders.by(_h.staff_number)
-        self._holders_by_national_id = (
+        self._holders_by_national_id = self._holders.look(
             select(*self._holders.columns)
             .join(tables.holder_national_id)
             .where(_n.national_id == bindparam("key"))
@@ -54,10 +54,12 @@ class SqlRegistry:
         self._badge_by_id = self._badges.by(_b.id)
         self._badge_by_number = self._badges.by(_b.number)
         self._badge_by_uid = self._badges.by(_b.uid)
-        self._badges_by_holder = self._badges.by(_b.holder_id).order_by(_b.number)
+        self._badges_by_holder = self._badges.look(
+            self._badges.query(_b.holder_id).order_by(_b.number)
+        )
         self._presence_by_sid = self._presences.by(_p.sid)
-        self._open_by_badge = (
-            self._presences.by(_p.badge_id).where(_p.ended_at.is_(None)).order_by(_p.sid)
+        self._open_by_badge = self._presences.look(
+            self._presences.query(_p.badge_id).where(_p.ended_at.is_(None)).order_by(_p.sid)
         )
         self._journal_by_uid = self._journals.by(_j.uid)
 
@@ -65,7 +67,7 @@ class SqlRegistry:
         both = select(*self._badges.columns, *self._holders.columns).select_from(
             tables.badge.outerjoin(tables.holder)
         )
-        self._both_by_uid = both.where(_b.uid == bindparam("uid"))
+        self._both_by_uid = self._badges.look(both.where(_b.uid == bindparam("uid")))
         self._holder_pages = _pages(
             select(*self._holders.columns), _h.staff_number, _contains(_h.search, "q")
         )

@@ -7,15 +7,16 @@ from sqlalchemy import inspect, select
 from cardd.errors import KmsUnavailable, Refused, StartCode, StartError
 from cardd.store.connections import FAILURES, Database
 from cardd.store.sealing import RowSealer, TableSeal
-from cardd.store.tables import SCHEMA_VERSION, schema_version
+from cardd.store.tables import SCHEMA_VERSION, FirstRows, schema_version
 
 VERSION = select(*schema_version.columns)
 
 
-def first_row(sealer: RowSealer, site: bytes) -> dict[str, Any]:
-    """Return the schema row of a new registry, sealed."""
+def first_rows(sealer: RowSealer, site: bytes) -> FirstRows:
+    """Return the rows that a new registry begins with, sealed."""
     generation, mac = TableSeal(schema_version, sealer).seal([SCHEMA_VERSION, site])
-    return {"version": SCHEMA_VERSION, "site": site, "mac_generation": generation, "mac": mac}
+    row = {"version": SCHEMA_VERSION, "site": site, "mac_generation": generation, "mac": mac}
+    return [(schema_version, row)]
 
 
 def require(database: Database, sealer: RowSealer, site: bytes, name: str) -> None:

@@ -4,10 +4,9 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import NullPool, create_engine, insert
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from cardd.errors import KmsUnavailable, StartCode, StartError
@@ -52,8 +51,8 @@ def open_database(path: Path) -> Database:
     return _database(path, (status.st_dev, status.st_ino))
 
 
-def create_database(path: Path, schema_row: dict[str, Any]) -> None:
-    """Make the file (mode 0600) with empty tables and its schema row, complete or not at all.
+def create_database(path: Path, rows: tables.FirstRows) -> None:
+    """Make the file (mode 0600) with its tables and their first rows, complete or not at all.
 
     Raises StartError: `registry_exists`, or `registry_unavailable` where it cannot be written.
     """
@@ -61,7 +60,7 @@ def create_database(path: Path, schema_row: dict[str, Any]) -> None:
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
-            _lay_out(draft, schema_row)
+            _lay_out(draft, rows)
             # A link, unlike a renaming, never replaces what is there.
             path.hardlink_to(draft)
         finally:
@@ -76,13 +75,12 @@ def create_database(path: Path, schema_row: dict[str, Any]) -> None:
         raise StartError(StartCode.REGISTRY_UNAVAILABLE, _sentence(path, error)) from None
 
 
-def _lay_out(draft: Path, schema_row: dict[str, Any]) -> None:
+def _lay_out(draft: Path, rows: tables.FirstRows) -> None:
     status = draft.stat()
     database = _database(draft, (status.st_dev, status.st_ino))
     with database.engine.connect() as connection:
         connection.exec_driver_sql(database.begin)
-        tables.metadata.create_all(connection, checkfirst=False)
-        connection.execute(insert(tables.schema_version), schema_row)
+        tables.lay_out(connection, rows)
         connection.exec_driver_sql("COMMIT")
 
 
@@ -120,6 +118,8 @@ def _database(path: Path, identity: tuple[int, int]) -> Database:
         single_writer=True,
         explain=lambda error: _sentence(path, error),
         check=check,
+        fragile=False,
+        gone=lambda _: False,
     )
 
 

@@ -5,11 +5,13 @@ Each deciding row ends with `version`, `mac_generation` and `mac`: its optimisti
 generation of the master `registry` under which it is sealed, and the seal (`sealing`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    insert,
 )
 
 SCHEMA_VERSION = 2
@@ -37,6 +40,10 @@ class Bytes(LargeBinary):
     def result_processor(self, dialect: Any, coltype: object) -> None:
         """Convert nothing on the way out."""
 
+
+# Bytewise, as SQLite compares: the order of lists is one on both, and no index depends on what
+# the system's library knows about languages, which an update of it changes under the index.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -72,17 +79,17 @@ schema_version = Table(
 holder = Table(
     "holder",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("staff_number", Text, nullable=False, unique=True),
-    Column("given_name", Text),
-    Column("family_name", Text),
-    Column("accounts", Text, nullable=False),
-    Column("national_ids", Text, nullable=False),
-    Column("groups", Text, nullable=False),
+    Column("id", _TEXT, primary_key=True),
+    Column("staff_number", _TEXT, nullable=False, unique=True),
+    Column("given_name", _TEXT),
+    Column("family_name", _TEXT),
+    Column("accounts", _TEXT, nullable=False),
+    Column("national_ids", _TEXT, nullable=False),
+    Column("groups", _TEXT, nullable=False),
     Column("valid_from", BigInteger),
     Column("valid_until", BigInteger),
-    Column("status", Text, nullable=False),
-    Column("search", Text, nullable=False),
+    Column("status", _TEXT, nullable=False),
+    Column("search", _TEXT, nullable=False),
     _version(),
     *_seal(),
 )
@@ -92,27 +99,27 @@ holder = Table(
 holder_national_id = Table(
     "holder_national_id",
     metadata,
-    Column("national_id", Text, primary_key=True),
-    Column("holder_id", Text, ForeignKey(holder.c.id), primary_key=True, index=True),
+    Column("national_id", _TEXT, primary_key=True),
+    Column("holder_id", _TEXT, ForeignKey(holder.c.id), primary_key=True, index=True),
 )
 
 badge = Table(
     "badge",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     Column("uid", Bytes, nullable=False, unique=True),
     Column("aid", Integer, nullable=False),
-    Column("number", Text, nullable=False, unique=True),
-    Column("scheme", Text, nullable=False),
+    Column("number", _TEXT, nullable=False, unique=True),
+    Column("scheme", _TEXT, nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("picc", Text, nullable=False),
+    Column("state", _TEXT, nullable=False),
+    Column("picc", _TEXT, nullable=False),
     Column("transport_generation", Integer),
-    Column("reason", Text),
-    Column("holder_id", Text, ForeignKey(holder.c.id), index=True),
+    Column("reason", _TEXT),
+    Column("holder_id", _TEXT, ForeignKey(holder.c.id), index=True),
     Column("issued_at", BigInteger),
     Column("expires_at", BigInteger),
-    Column("search", Text, nullable=False),
+    Column("search", _TEXT, nullable=False),
     _version(),
     *_seal(),
 )
@@ -120,18 +127,18 @@ badge = Table(
 presence = Table(
     "presence",
     metadata,
-    Column("sid", Text, primary_key=True),
-    Column("holder_id", Text, ForeignKey(holder.c.id), nullable=False),
-    Column("badge_id", Text, ForeignKey(badge.c.id)),
-    Column("certificate", Text),
-    Column("device", Text, nullable=False),
-    Column("client", Text, nullable=False),
+    Column("sid", _TEXT, primary_key=True),
+    Column("holder_id", _TEXT, ForeignKey(holder.c.id), nullable=False),
+    Column("badge_id", _TEXT, ForeignKey(badge.c.id)),
+    Column("certificate", _TEXT),
+    Column("device", _TEXT, nullable=False),
+    Column("client", _TEXT, nullable=False),
     Column("auth_time", BigInteger, nullable=False),
-    Column("acr", Text, nullable=False),
-    Column("amr", Text, nullable=False),
+    Column("acr", _TEXT, nullable=False),
+    Column("amr", _TEXT, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Column("end_reason", Text),
+    Column("end_reason", _TEXT),
     _version(),
     *_seal(),
     Index(None, "badge_id", "ended_at"),
@@ -142,12 +149,23 @@ journal = Table(
     "journal",
     metadata,
     Column("uid", Bytes, primary_key=True),
-    Column("procedure", Text, nullable=False),
-    Column("badge_id", Text, nullable=False),
-    Column("step", Text, nullable=False),
+    Column("procedure", _TEXT, nullable=False),
+    Column("badge_id", _TEXT, nullable=False),
+    Column("step", _TEXT, nullable=False),
     Column("sealed", Bytes, nullable=False),
-    Column("client", Text, nullable=False),
+    Column("client", _TEXT, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     _version(),
     *_seal(),
 )
+
+
+FirstRows = Sequence[tuple[Table, dict[str, Any]]]
+"""What a new registry begins with: tables and a row of each."""
+
+
+def lay_out(connection: Connection, rows: FirstRows) -> None:
+    """Make the tables in an empty database, and put their first rows in."""
+    metadata.create_all(connection, checkfirst=False)
+    for table, row in rows:
+        connection.execute(insert(table), row)

@@ -6,7 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -15,10 +17,11 @@ from cardd.assurance.levels import Acr
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder, Scheme
 from cardd.badges.states import BadgeState
-from cardd.errors import KmsUnavailable
+from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.ports import Journal
 from cardd.store.opening import create_registry
 from cardd.store.registry import SqlRegistry
+from tests.services.fixtures import Postgres
 
 
 @dataclass
@@ -93,10 +96,31 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "registry.db"
 
 
-@pytest.fixture(params=["sqlite"])
-def url(request: pytest.FixtureRequest, path: Path) -> str:
-    """The address of a registry that is not there yet; PostgreSQL will be another parameter."""
-    return {"sqlite": f"sqlite:{path}"}[request.param]
+@pytest.fixture
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The address of an empty database of this test's own."""
+    name = f"t{uuid4().hex}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield postgres.url(name)
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("sqlite_url", marks=pytest.mark.unit),
+        pytest.param("postgres_url", marks=pytest.mark.services),
+    ]
+)
+def url(request: pytest.FixtureRequest) -> str:
+    """The address of a registry that is not there yet, on each kind of database."""
+    address: str = request.getfixturevalue(request.param)
+    return address
 
 
 @pytest.fixture
@@ -117,11 +141,31 @@ def peopled(registry: SqlRegistry, things: Things) -> SqlRegistry:
 
 
 @pytest.fixture
-def sql(path: Path) -> Callable[..., list[tuple[Any, ...]]]:
-    """Do to the file what somebody with the file and without the keys can do."""
+def tampered(peopled):
+    """Tell whether a call finds that a row was altered, and says no more than which one."""
+
+    def check(call, *arguments) -> bool:
+        with pytest.raises(Refused) as caught:
+            call(*arguments)
+        assert caught.value.code is Code.REGISTRY_INTEGRITY
+        assert set(caught.value.facts) == {"table", "key"}
+        assert "Martin" not in str(caught.value)
+        return caught.value.facts["table"] in str(caught.value)
+
+    return check
+
+
+@pytest.fixture
+def sql(url: str) -> Callable[..., list[tuple[Any, ...]]]:
+    """Do to the database what somebody with it and without the keys can do."""
 
     def run(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(path)) as connection, connection:
-            return connection.execute(statement, parameters).fetchall()
+        if url.startswith("sqlite:"):
+            with closing(sqlite3.connect(url.removeprefix("sqlite:"))) as file, file:
+                return file.execute(statement, parameters).fetchall()
+        # References are not checked, as in SQLite's own shell.
+        with psycopg.connect(url, options="-c session_replication_role=replica") as connection:
+            cursor = connection.execute(statement.replace("?", "%s"), parameters or None)
+            return cursor.fetchall() if cursor.description else []
 
     return run

@@ -13,8 +13,6 @@ from cardd.kms.messages import Page
 from cardd.kms.ports import Registry
 from cardd.store.registry import SqlRegistry
 
-pytestmark = pytest.mark.unit
-
 
 def refused(call, *arguments) -> Code:
     with pytest.raises(Refused) as caught:
@@ -22,6 +20,7 @@ def refused(call, *arguments) -> Code:
     return caught.value.code
 
 
+@pytest.mark.unit
 def test_every_method_of_the_protocol_is_there_with_its_signature():
     promised = {n: f for n, f in vars(Registry).items() if inspect.isfunction(f) and n[0] != "_"}
     assert len(promised) >= 22

@@ -18,6 +18,12 @@ from cardd.store.opening import open_registry
 
 pytestmark = pytest.mark.faults
 
+
+@pytest.fixture
+def url(sqlite_url):
+    return sqlite_url
+
+
 CHILD = """
 import sys
 sys.path.insert(0, sys.argv[2])

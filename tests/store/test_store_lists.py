@@ -8,8 +8,6 @@ from cardd.errors import Code, Refused
 from cardd.kms.messages import Page
 from cardd.store import search
 
-pytestmark = pytest.mark.unit
-
 
 def walk(listing, **page):
     """Return the items of all pages, page by page."""
@@ -121,6 +119,7 @@ def test_a_cursor_that_the_list_did_not_give_is_refused(registry, cursor):
     assert caught.value.code is Code.INVALID_REQUEST
 
 
+@pytest.mark.unit
 @given(st.text())
 def test_any_text_is_a_cursor_or_refused(text):
     try:
@@ -130,6 +129,7 @@ def test_any_text_is_a_cursor_or_refused(text):
     assert search.cursor_after("holders", key) == text
 
 
+@pytest.mark.unit
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=64))
 def test_a_cursor_leads_back_to_its_key(key):
     assert search.key_before("holders", search.cursor_after("holders", key)) == key
