@@ -22,7 +22,8 @@ from cardd.kms.masters.keystore import (
     drop_slot,
     open_keystore,
 )
-from cardd.kms.masters.slots import Argon2idCost, CredentialFile, Passphrase, unlock
+from cardd.kms.masters.passphrases import Argon2idCost
+from cardd.kms.masters.slots import CredentialFile, Passphrase, unlock
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.masters.soft_keys import add_generation
 from cardd.kms.masters.wrapping import unwrap
@@ -209,7 +210,7 @@ def test_a_hostile_parameter_is_refused_before_it_costs_anything(
     path = tmp_path / "keystore.json"
     create(path, passphrase())
     rewrite(path, change)
-    monkeypatch.delattr("cardd.kms.masters.slots.Argon2id")  # nothing derives a key any more
+    monkeypatch.delattr("cardd.kms.masters.passphrases.Argon2id")  # nothing derives a key any more
     assert refusal(lambda: open_keystore(path, passphrase())) is StartCode.KEYSTORE_DAMAGED
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cardd.errors import Code, Refused, StartCode, StartError
 from cardd.files import open_regular, publish, replace, sole_writer
 from cardd.kms.masters import envelope as form
-from cardd.kms.masters.slots import Slot, StoredSlot, lock, unlock
+from cardd.kms.masters.slots import Slot, StoredSlot, lock, name_of, unlock
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.ports import Purpose
 from cardd.secret import Secret
@@ -104,11 +104,38 @@ def drop_slot(path: Path, slot: Slot) -> None:
     Raises Refused (`conflict`) for the only slot, and as `open_keystore`.
     """
     with rewriting(path, slot) as change:
-        change.slots = tuple(one for one in change.envelope.slots if one is not change.opened)
-        if not change.slots:
+        _drop(change, change.opened)
+
+
+def drop_slot_named(path: Path, slot: Slot, name: str) -> StoredSlot:
+    """Drop the slot of a name (`slots.name_of`) and return it: old copies of the file have it.
+
+    Raises Refused: `not_found`; `conflict` for the slot by which the keystore was opened, which is
+    how the key service opens it. StartError as `open_keystore`.
+    """
+    with rewriting(path, slot) as change:
+        found = next((one for one in change.envelope.slots if name_of(one) == name), None)
+        if found is None:
             raise Refused(
-                Code.CONFLICT, "this is all that opens the keystore; add another slot first"
+                Code.NOT_FOUND, f"there is no slot {name}; `cardd-kms slot list` lists them"
             )
+        if found is change.opened:
+            raise Refused(
+                Code.CONFLICT,
+                f"the slot {name} has just opened the keystore, as it does for the key service: "
+                "add another, name that one in the configuration, then drop this one",
+            )
+        _drop(change, found)
+    return found
+
+
+def read_slots(path: Path) -> tuple[StoredSlot, ...]:
+    """Return what a keystore says of its slots. Nothing vouches for it before one is opened.
+
+    Raises StartError: `keystore_not_found`, `keystore_permissions`, `keystore_damaged`,
+    `keystore_unavailable`.
+    """
+    return form.decode(_read(path), str(path)).slots
 
 
 @dataclass(slots=True)
@@ -144,6 +171,12 @@ def rewriting(path: Path, slot: Slot) -> Iterator[Change]:
             replace(path, form.encode(changed, kek))
     except OSError as error:
         raise _failure(path, error, "replaced") from error
+
+
+def _drop(change: Change, stored: StoredSlot) -> None:
+    change.slots = tuple(one for one in change.envelope.slots if one is not stored)
+    if not change.slots:
+        raise Refused(Code.CONFLICT, "this is all that opens the keystore; add another slot first")
 
 
 def new_secret(use: form.KeyUse) -> Secret:

@@ -25,7 +25,7 @@ from cardd.kms.masters.pkcs11_token import OpenToken, mechanisms
 from cardd.secret import Secret
 
 Result = TypeVar("Result")
-_Mac = Callable[[bytes], bytes]
+Mac = Callable[[bytes], bytes]
 
 _MASTER_BITS = 128
 _CANNOT = (
@@ -49,7 +49,7 @@ class Pkcs11Keys:
         self._token = token
         self._names = names
         self._session: Session | None = None
-        self._macs: dict[MasterName, _Mac] = {}
+        self._macs: dict[MasterName, Mac] = {}
 
     def find(self) -> dict[MasterName, bool]:
         """Return the masters that there are, and whether each is promoted."""
@@ -84,7 +84,7 @@ class Pkcs11Keys:
                 KeyType.AES,
                 _MASTER_BITS,
                 store=True,
-                capabilities=_right(session),
+                capabilities=mac_right(session),
                 template=self._template(name),
             )
             self._require_only(session, name, key)
@@ -95,7 +95,7 @@ class Pkcs11Keys:
         """Bring a master in, not promoted."""
 
         def work(session: Session) -> None:
-            right = _right(session)
+            right = mac_right(session)
             created = session.create_object(
                 {
                     Attribute.CLASS: ObjectClass.SECRET_KEY,
@@ -148,10 +148,8 @@ class Pkcs11Keys:
         }
 
     def _load(self, session: Session) -> dict[MasterName, tuple[SecretKey, bool]]:
-        by_cmac = Mechanism.AES_CMAC in mechanisms(session)
-        use = _cmac if by_cmac else _cbc_mac
         found = self._search(session)
-        self._macs = {name: use(key) for name, (key, _) in found.items()}
+        self._macs = {name: mac_under(session, key) for name, (key, _) in found.items()}
         self._session = session
         return found
 
@@ -206,9 +204,15 @@ _RIGHTS = {
 }
 
 
-def _right(session: Session) -> MechanismFlag:
+def mac_right(session: Session) -> MechanismFlag:
+    """Return the one right that a key needs for MACs in a session's token."""
     by_cmac = Mechanism.AES_CMAC in mechanisms(session)
     return MechanismFlag.SIGN if by_cmac else MechanismFlag.ENCRYPT
+
+
+def mac_under(session: Session, key: Any) -> Mac:
+    """Return what computes the AES-CMAC of a message under a key of a session."""
+    return _cmac(key) if Mechanism.AES_CMAC in mechanisms(session) else _cbc_mac(key)
 
 
 def _label(key: Any) -> str:
@@ -218,14 +222,14 @@ def _label(key: Any) -> str:
         return ""
 
 
-def _cmac(key: Any) -> _Mac:
+def _cmac(key: Any) -> Mac:
     def compute(message: bytes) -> bytes:
         return bytes(key.sign(message, mechanism=Mechanism.AES_CMAC))
 
     return compute
 
 
-def _cbc_mac(key: Any) -> _Mac:
+def _cbc_mac(key: Any) -> Mac:
     def encrypt(data: bytes) -> bytes:
         return bytes(key.encrypt(data, mechanism=Mechanism.AES_CBC, mechanism_param=ZERO_BLOCK))
 

@@ -1,48 +1,38 @@
 """The ways into a keystore: what a person or a service presents, and what the file stores for it.
 
 As in LUKS, each slot encrypts the same random key-encryption key (KEK) under a key of its own:
-Argon2id (RFC 9106) of a passphrase, or HKDF-SHA256 (RFC 5869) of a credential file.
+Argon2id (RFC 9106) of a passphrase; HKDF-SHA256 (RFC 5869) of a credential file, or of the secret
+that custodians' shares give back; SP 800-108 in counter mode with a key that a token holds.
 """
 
+import hashlib
 import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Meta
 
-from cardd.errors import StartCode, StartError
-from cardd.files import open_regular
+from cardd.errors import CeremonyCode, CeremonyError, StartCode, StartError
+from cardd.kms.masters.credentials import read_credential
+from cardd.kms.masters.passphrases import DEFAULT_COST, Argon2idCost, derive
+from cardd.kms.masters.sealing import kdf_counter_mode
+from cardd.kms.masters.shares import Share, combine
 from cardd.kms.masters.wrapping import Wrapped, unwrap, wrap
 from cardd.secret import Secret
 
-CREDENTIAL_MINIMUM = 32
-CREDENTIAL_MAXIMUM = 4096
 _CREDENTIAL_CONTEXT = b"cardd keystore credential v1"
+_RECOVERY_CONTEXT = b"cardd keystore recovery v1"
+_TOKEN_LABEL = b"cardd keystore token v1\0"
 _KEY_BYTES = 32
 _SALT_BYTES = 16
+_FINGERPRINT_BYTES = 16
 
 _Salt = Annotated[bytes, Meta(min_length=_SALT_BYTES, max_length=_SALT_BYTES)]
-
-
-class Argon2idCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What trying one passphrase costs. Bounded, because an open reads it before it can trust it.
-
-    The default is 0.14 s on an ordinary machine (memory in KiB: RFC 9106, 3.1).
-    """
-
-    memory_kib: Annotated[int, Meta(ge=1024, le=262_144)] = 65_536
-    iterations: Annotated[int, Meta(ge=1, le=16)] = 3
-    lanes: Annotated[int, Meta(ge=1, le=16)] = 4
-
-
-DEFAULT_COST = Argon2idCost()
+_Fingerprint = Annotated[bytes, Meta(min_length=_FINGERPRINT_BYTES, max_length=_FINGERPRINT_BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +42,9 @@ class Passphrase:
     secret: Secret
     cost: Argon2idCost = DEFAULT_COST
 
+    def __str__(self) -> str:
+        return "passphrase"
+
 
 @dataclass(frozen=True, slots=True)
 class CredentialFile:
@@ -59,8 +52,32 @@ class CredentialFile:
 
     path: Path
 
+    def __str__(self) -> str:
+        return f"credential file {self.path}"
 
-Slot = Passphrase | CredentialFile
+
+@dataclass(frozen=True, slots=True)
+class RecoveryShares:
+    """The shares of custodians: enough of them to open a slot, all of them to make one."""
+
+    shares: tuple[Share, ...]
+
+    def __str__(self) -> str:
+        return f"set of {len(self.shares)} shares"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A key in a token. `mac` is the AES-CMAC under it, and raises KmsUnavailable."""
+
+    name: str
+    mac: Callable[[bytes], bytes]
+
+    def __str__(self) -> str:
+        return f"key {self.name} of the token"
+
+
+Slot = Passphrase | CredentialFile | RecoveryShares | TokenKey
 
 
 class PassphraseSlot(Wrapped, frozen=True, tag="passphrase", tag_field="kind", kw_only=True):
@@ -76,19 +93,50 @@ class CredentialSlot(Wrapped, frozen=True, tag="credential-file", tag_field="kin
     salt: _Salt
 
 
-StoredSlot = PassphraseSlot | CredentialSlot
+class RecoverySlot(Wrapped, frozen=True, tag="recovery", tag_field="kind", kw_only=True):
+    """A KEK under shares, whose fingerprints tell each custodian's from a wrong one."""
+
+    salt: _Salt
+    set_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$")]
+    threshold: Annotated[int, Meta(ge=2, le=15)]
+    fingerprints: Annotated[tuple[_Fingerprint, ...], Meta(min_length=2, max_length=15)]
+
+
+class TokenSlot(Wrapped, frozen=True, tag="pkcs11", tag_field="kind", kw_only=True):
+    """A KEK under a key in a token."""
+
+    salt: _Salt
+    key: Annotated[str, Meta(max_length=64)]
+
+
+StoredSlot = PassphraseSlot | CredentialSlot | RecoverySlot | TokenSlot
+
+
+def name_of(stored: StoredSlot) -> str:
+    """Return what people call a slot: 8 hexadecimal digits that stay while it is there."""
+    return hashlib.sha256(stored.salt).hexdigest()[:8]
+
+
+def describe(stored: StoredSlot) -> str:
+    """Return what a slot is, for people."""
+    match stored:
+        case PassphraseSlot():
+            return "a passphrase"
+        case CredentialSlot():
+            return "a credential file"
+        case RecoverySlot():
+            return (
+                f"{stored.threshold} of the {len(stored.fingerprints)} shares of the set "
+                f"{stored.set_id}"
+            )
+        case TokenSlot():
+            return f"the key {stored.key} of a PKCS #11 token"
 
 
 def lock(slot: Slot, kek: Secret, keystore_id: str) -> StoredSlot:
     """Return what the file stores so that `slot` gives the KEK back. Errors as `unlock`."""
-    salt = os.urandom(_SALT_BYTES)
-    if isinstance(slot, Passphrase):
-        if not len(slot.secret):
-            raise StartError(StartCode.KEYSTORE_PASSPHRASE, "the passphrase is empty")
-        by_passphrase = PassphraseSlot(salt=salt, cost=slot.cost)
-        return wrap(by_passphrase, _from_passphrase(slot, by_passphrase), kek, keystore_id)
-    by_file = CredentialSlot(salt=salt)
-    return wrap(by_file, _from_credential(_read_credential(slot.path), by_file), kek, keystore_id)
+    description = _description(slot, os.urandom(_SALT_BYTES))
+    return wrap(description, _key(slot, description), kek, keystore_id)
 
 
 def unlock(
@@ -98,84 +146,89 @@ def unlock(
 
     Raises StartError: `keystore_passphrase` where none does; `keystore_not_found`,
     `keystore_permissions` or `keystore_unavailable` for a credential file that is missing, open to
-    others or unreadable.
+    others or unreadable. CeremonyError as `shares.combine` and `require_known`. KmsUnavailable for
+    a token that does not answer.
     """
-    for candidate, key in _slot_keys(slot, stored):
-        kek = unwrap(candidate, key, keystore_id)
+    for candidate in _candidates(slot, stored):
+        kek = unwrap(candidate, _key(slot, candidate), keystore_id)
         if kek is not None:
             return kek, candidate
-    what = "passphrase" if isinstance(slot, Passphrase) else f"credential file {slot.path}"
     raise StartError(
-        StartCode.KEYSTORE_PASSPHRASE, f"the {what} does not open this keystore; use another"
+        StartCode.KEYSTORE_PASSPHRASE, f"the {slot} does not open this keystore; use another"
     )
 
 
-def _slot_keys(slot: Slot, stored: tuple[StoredSlot, ...]) -> Iterator[tuple[StoredSlot, Secret]]:
-    """Yield the stored slots of this kind, each with the key that `slot` has for it."""
-    if isinstance(slot, Passphrase):
-        for candidate in stored:
-            if isinstance(candidate, PassphraseSlot):
-                yield candidate, _from_passphrase(slot, candidate)
-        return
-    credential = _read_credential(slot.path)
+def require_known(share: Share, stored: tuple[StoredSlot, ...]) -> RecoverySlot:
+    """Return the slot that a share is of.
+
+    Raises CeremonyError: `share_unknown`, `share_wrong`.
+    """
     for candidate in stored:
-        if isinstance(candidate, CredentialSlot):
-            yield candidate, _from_credential(credential, candidate)
-
-
-def _from_passphrase(slot: Passphrase, stored: PassphraseSlot) -> Secret:
-    cost = stored.cost
-    derivation = Argon2id(
-        salt=stored.salt,
-        length=_KEY_BYTES,
-        iterations=cost.iterations,
-        lanes=cost.lanes,
-        memory_cost=cost.memory_kib,
+        if isinstance(candidate, RecoverySlot) and candidate.set_id == share.set_id:
+            if share.fingerprint not in candidate.fingerprints[share.index - 1 : share.index]:
+                raise CeremonyError(
+                    CeremonyCode.SHARE_WRONG,
+                    f"{share} is not the one that was made: somebody altered or forged it",
+                )
+            return candidate
+    raise CeremonyError(
+        CeremonyCode.SHARE_UNKNOWN,
+        f"{share} opens no slot of this keystore: it is another keystore's, or the slot was "
+        "dropped; look for the paper of the newest ceremony",
     )
-    try:
-        return Secret(derivation.derive(slot.secret.reveal()))
-    except MemoryError:
-        raise StartError(
-            StartCode.KEYSTORE_UNAVAILABLE,
-            f"opening the keystore takes {cost.memory_kib} KiB of memory, which are not free",
-        ) from None
 
 
-def _from_credential(credential: Secret, stored: CredentialSlot) -> Secret:
-    derivation = HKDF(SHA256(), _KEY_BYTES, salt=stored.salt, info=_CREDENTIAL_CONTEXT)
-    return Secret(derivation.derive(credential.reveal()))
+def _description(slot: Slot, salt: bytes) -> StoredSlot:
+    match slot:
+        case Passphrase():
+            if not len(slot.secret):
+                raise StartError(StartCode.KEYSTORE_PASSPHRASE, "the passphrase is empty")
+            return PassphraseSlot(salt=salt, cost=slot.cost)
+        case CredentialFile():
+            return CredentialSlot(salt=salt)
+        case RecoveryShares():
+            shares = slot.shares
+            if [share.index for share in shares] != list(range(1, len(shares) + 1)):
+                raise ValueError("a recovery slot is made with all shares of its set, in order")
+            return RecoverySlot(
+                salt=salt,
+                set_id=shares[0].set_id,
+                threshold=shares[0].threshold,
+                fingerprints=tuple(share.fingerprint for share in shares),
+            )
+        case TokenKey():
+            return TokenSlot(salt=salt, key=slot.name)
 
 
-def _read_credential(path: Path) -> Secret:
-    try:
-        with open_regular(path) as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            value = file.read(CREDENTIAL_MAXIMUM + 1)
-    except OSError as error:
-        raise _no_credential(path, error) from error
-    # Group-readable passes: systemd grants its credentials by an ACL, whose mask shows there.
-    if mode & 0o037:
-        raise StartError(
-            StartCode.KEYSTORE_PERMISSIONS,
-            f"the credential file {path} is open to others (mode {mode:04o}): make it 0400",
-        )
-    if not CREDENTIAL_MINIMUM <= len(value) <= CREDENTIAL_MAXIMUM:
-        raise StartError(
-            StartCode.KEYSTORE_PASSPHRASE,
-            f"{path} is no credential: it must be a file of {CREDENTIAL_MINIMUM} to "
-            f"{CREDENTIAL_MAXIMUM} random bytes",
-        )
-    return Secret(value)
+def _candidates(slot: Slot, stored: tuple[StoredSlot, ...]) -> Iterator[StoredSlot]:
+    """Yield the stored slots that `slot` may open."""
+    match slot:
+        case Passphrase():
+            yield from (each for each in stored if isinstance(each, PassphraseSlot))
+        case CredentialFile():
+            yield from (each for each in stored if isinstance(each, CredentialSlot))
+        case RecoveryShares():
+            known = [require_known(share, stored) for share in slot.shares]
+            yield from known[:1]
+        case TokenKey():
+            yield from (e for e in stored if isinstance(e, TokenSlot) and e.key == slot.name)
 
 
-def _no_credential(path: Path, error: OSError) -> StartError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return StartError(
-            StartCode.KEYSTORE_NOT_FOUND,
-            f"there is no credential file at {path}; check kms.credential_file",
-        )
-    refused = isinstance(error, PermissionError)
-    return StartError(
-        StartCode.KEYSTORE_PERMISSIONS if refused else StartCode.KEYSTORE_UNAVAILABLE,
-        f"the credential file {path} cannot be read: {error.strerror}",
-    )
+def _key(slot: Slot, stored: StoredSlot) -> Secret:
+    """Return the key that encrypts the KEK in a slot of the kind of `slot`."""
+    match slot:
+        case Passphrase():
+            assert isinstance(stored, PassphraseSlot)
+            return derive(slot.secret, stored.salt, stored.cost, _KEY_BYTES)
+        case CredentialFile():
+            return _hkdf(read_credential(slot.path), stored.salt, _CREDENTIAL_CONTEXT)
+        case RecoveryShares():
+            return _hkdf(combine(slot.shares), stored.salt, _RECOVERY_CONTEXT)
+        case TokenKey():
+            length = (8 * _KEY_BYTES).to_bytes(4, "big")
+            fixed_input = _TOKEN_LABEL + stored.salt + length
+            return Secret(kdf_counter_mode(slot.mac, fixed_input, _KEY_BYTES))
+
+
+def _hkdf(secret: Secret, salt: bytes, context: bytes) -> Secret:
+    return Secret(HKDF(SHA256(), _KEY_BYTES, salt=salt, info=context).derive(secret.reveal()))
