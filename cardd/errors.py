@@ -109,6 +109,7 @@ class StartCode(StrEnum):
     BACKEND_NOT_INSTALLED = "backend_not_installed"
     SOCKET_IN_USE = "socket_in_use"
     SOCKET_UNAVAILABLE = "socket_unavailable"
+    TLS_UNUSABLE = "tls_unusable"
 
 
 class CeremonyCode(StrEnum):

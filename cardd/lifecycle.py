@@ -129,6 +129,10 @@ class Notifier:
         """Say that the sockets listen."""
         self._send("READY=1")
 
+    def reloading(self) -> None:
+        """Say that the configuration is read again; `ready` says that it is done."""
+        self._send("RELOADING=1")
+
     def stopping(self) -> None:
         """Say that the service ends."""
         self._send("STOPPING=1")

@@ -63,12 +63,12 @@ class AccessTable:
         for number, grant in enumerate(access.grants, 1):
             entry = f"access.grants, entry {number}"
             if grant.user is not None:
-                uid = _resolve(grant.user, lambda name: pwd.getpwnam(name).pw_uid, entry, "user")
+                uid = resolve(grant.user, lambda name: pwd.getpwnam(name).pw_uid, entry, "user")
                 if uid in refused:
                     _refuse(entry, f"user {grant.user!r} is the overflow uid, which is nobody's")
                 users.setdefault(uid, []).append(grant)
             if grant.group is not None:
-                gid = _resolve(grant.group, lambda name: grp.getgrnam(name).gr_gid, entry, "group")
+                gid = resolve(grant.group, lambda name: grp.getgrnam(name).gr_gid, entry, "group")
                 groups.setdefault(gid, []).append(grant)
         return cls(users, groups, refused)
 
@@ -90,7 +90,11 @@ class AccessTable:
         return Standing(frozenset(rights), frozenset(audiences))
 
 
-def _resolve(name: str, look_up: Callable[[str], int], entry: str, kind: str) -> int:
+def resolve(name: str, look_up: Callable[[str], int], entry: str, kind: str) -> int:
+    """Return the number of a user or group, given by name or number.
+
+    Raises StartError (`config_invalid`) where there is none; `entry` is where it is named.
+    """
     if name.isascii() and name.isdigit():
         number = int(name[:11])
         if number > _LARGEST_ID:

@@ -1,20 +1,18 @@
 """A face as an aiohttp application: from the route table to answers."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from cardd.api import openapi, problems, requests
-from cardd.api.access import AccessTable
-from cardd.api.backing import Backing
 from cardd.api.connections import Connection
-from cardd.api.encoding import EventEncoder
-from cardd.api.peers import Peer
-from cardd.api.routes import Call, Reply, Route
-from cardd.api.streams import ENCODER
-from cardd.errors import Code
+from cardd.api.routes import Reply, Route
+
+Admitted = Callable[[Any, Any], Any]
+"""Makes the call that a handler is given, of the body and the query of the request."""
 
 _Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -23,17 +21,23 @@ _STABILITY = web.RequestKey("stability", str)
 _log = structlog.get_logger(__name__)
 
 
+class Admission(Protocol):
+    """Who may ask for what, and what the handlers of a face are given."""
+
+    async def admit(self, connection: Connection, request: web.Request, route: Route) -> Admitted:
+        """Raise Unacceptable, or another error, for who may not; say how to call the handler."""
+
+
 def application(
-    routes: tuple[Route, ...], access: AccessTable, backing: Backing, encoder: EventEncoder
+    routes: tuple[Route, ...], admission: Admission, description: str, version: str
 ) -> web.Application:
     """Build the application that serves these routes and the document that describes them."""
     app = web.Application(middlewares=[_outermost], client_max_size=requests.MAX_BODY_BYTES)
-    app[ENCODER] = encoder
     app.on_response_prepare.append(_common_headers)
-    document = msgspec.json.encode(openapi.document(routes, backing.version))
+    document = msgspec.json.encode(openapi.document(routes, description, version))
     described = (*routes, openapi.route(document))
     for route in described:
-        app.router.add_route(route.method, route.path, _responder(route, access, backing))
+        app.router.add_route(route.method, route.path, _responder(route, admission))
     return app
 
 
@@ -54,53 +58,36 @@ async def _outermost(request: web.Request, handler: _Respond) -> web.StreamRespo
             connection.busy = False
 
 
-def _responder(route: Route, access: AccessTable, backing: Backing) -> _Respond:
+def _responder(route: Route, admission: Admission) -> _Respond:
     """Return what checks a request against its route, calls the handler and encodes its reply."""
 
     async def respond(request: web.Request) -> web.StreamResponse:
         request[_STABILITY] = route.stability
-        peer = _peer(request)
-        call = await _checked(route, request, peer, access, backing)
+        connection = request.protocol
+        if not isinstance(connection, Connection):
+            raise TypeError("the applications run on a `Listener` alone")
+        # Who asks comes before what is asked: a stranger learns nothing from a parser.
+        admitted = await admission.admit(connection, request, route)
+        requests.refuse_browsers(request)
+        query = requests.query(request, route.query)
+        call = admitted(await _body(request, route), query)
         reply = await route.handler(call)
-        _log.debug("api.request", method=route.method, path=route.path, uid=peer.uid)
+        _log.debug(
+            "api.request",
+            method=route.method,
+            path=route.path,
+            caller=str(connection.caller.account),
+        )
         return _encoded(reply) if isinstance(reply, Reply) else reply
 
     return respond
 
 
-async def _checked(
-    route: Route, request: web.Request, peer: Peer, access: AccessTable, backing: Backing
-) -> Call:
-    """Check who asks before what is asked: a stranger learns nothing from a parser."""
-    if not access.knows(peer):
-        raise problems.Unacceptable(
-            403,
-            f"uid {peer.uid} names no user (it comes from another user namespace); refused",
-            code=Code.FORBIDDEN,
-        )
-    requests.refuse_browsers(request)
-    standing = access.standing(peer)
-    if route.rights is not None and not standing.has_any(route.rights):
-        raise problems.Unacceptable(
-            403,
-            f"uid {peer.uid} needs the right {' or '.join(sorted(route.rights))}; "
-            "the table [access] of the configuration grants it",
-            code=Code.FORBIDDEN,
-        )
-    query = requests.query(request, route.query)
+async def _body(request: web.Request, route: Route) -> Any:
     if route.body is None:
         requests.no_body(request)
-        body = None
-    else:
-        body = await requests.body(request, route.body)
-    return Call(request, peer, standing, backing, body, query)
-
-
-def _peer(request: web.Request) -> Peer:
-    connection = request.protocol
-    if not isinstance(connection, Connection):
-        raise TypeError("the applications run on `server.serve` alone")
-    return connection.peer
+        return None
+    return await requests.body(request, route.body)
 
 
 def _encoded(reply: Reply) -> web.Response:

@@ -1,14 +1,17 @@
 """One client's connection: who it is, how many there may be, and errors below the routes."""
 
 import asyncio
+import secrets
 from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
 from aiohttp import web
 
 from cardd.api import problems
-from cardd.api.peers import Peer, peer_of
+from cardd.api.peers import Caller, Peer, peer_of
 
 MAX_CONNECTIONS = 512
 MAX_CONNECTIONS_PER_UID = 64
@@ -20,61 +23,96 @@ MAX_HEADERS = 64
 _log = structlog.get_logger(__name__)
 
 
+Identify = Callable[[asyncio.BaseTransport], Caller]
+"""Says who made a connection; raises OSError for one that nobody can have made."""
+
+
+def peer_of_transport(transport: asyncio.BaseTransport) -> Peer:
+    """Read who made a connection to a Unix socket."""
+    return peer_of(transport.get_extra_info("socket"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who may connect how often to a listening socket, and what is said of lost connections.
+
+    `keepalive_s` is also how long a client may take to send its first request line and headers.
+    """
+
+    identify: Identify = peer_of_transport
+    connections: int = MAX_CONNECTIONS
+    connections_each: int = MAX_CONNECTIONS_PER_UID
+    keepalive_s: float = KEEPALIVE_S
+    lost: Callable[[str], None] = lambda _connection: None
+
+
 class Door:
     """Counts the open connections, and makes room for new ones at the cost of idle ones."""
 
-    def __init__(self) -> None:
-        self._of_uid: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._of: defaultdict[Hashable, dict[Connection, None]] = defaultdict(dict)
+        self._total = 0
+        self._prefix = secrets.token_hex(8)
+        self._numbers = 0
 
     def admit(self, connection: "Connection") -> bool:
-        """Tell whether there is room; an idle connection of the same user may have to go.
+        """Tell whether there is room; an idle connection of the same caller may have to go.
 
-        A user who opens connections without end loses the oldest idle ones and disturbs nobody.
+        A caller who opens connections without end loses the oldest idle ones and disturbs nobody.
         """
-        own = self._of_uid[connection.peer.uid]
-        if len(own) >= MAX_CONNECTIONS_PER_UID or self._total() >= MAX_CONNECTIONS:
+        own = self._of[connection.caller.account]
+        if len(own) >= self.rules.connections_each or self._total >= self.rules.connections:
             idle = next((other for other in own if not other.busy), None)
             if idle is None:
+                if not own:
+                    del self._of[connection.caller.account]
                 return False
             self.leave(idle)
             idle.force_close()
-        self._of_uid[connection.peer.uid][connection] = None
+        self._of[connection.caller.account][connection] = None
+        self._total += 1
         return True
 
     def leave(self, connection: "Connection") -> None:
         """Forget a connection; an unknown one is no error."""
-        own = self._of_uid.get(connection.peer.uid)
-        if own is not None:
-            own.pop(connection, None)
+        account = connection.caller.account
+        own = self._of.get(account, {})
+        if connection in own:
+            del own[connection]
+            self._total -= 1
             if not own:
-                del self._of_uid[connection.peer.uid]
+                del self._of[account]
 
-    def _total(self) -> int:
-        return sum(len(own) for own in self._of_uid.values())
+    def name(self) -> str:
+        """Return a name that no other connection has."""
+        self._numbers += 1
+        return f"{self._prefix}-{self._numbers}"
 
 
 class Connection(web.RequestHandler):
-    """A connection whose peer the kernel named when it was made."""
+    """A connection whose caller was named when it was made. `id` is its own alone."""
 
-    __slots__ = ("_admitted", "_door", "busy", "peer")
+    __slots__ = ("_admitted", "_door", "busy", "caller", "id")
 
     def __init__(self, server: web.Server, door: Door, **settings: Any) -> None:
         super().__init__(server, **settings)
         self._door = door
         self._admitted = False
         self.busy = False
-        self.peer = Peer(-1, -1, frozenset(), 0)
+        self.caller: Caller = Peer(-1, -1, frozenset(), 0)
+        self.id = door.name()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read who it is, and refuse one too many."""
         try:
-            self.peer = peer_of(transport.get_extra_info("socket"))
+            self.caller = self._door.rules.identify(transport)
         except OSError:
             transport.close()
             return
         self._admitted = self._door.admit(self)
         if not self._admitted:
-            _log.warning("api.too_many_connections", uid=self.peer.uid, pid=self.peer.pid)
+            _log.warning("api.too_many_connections", caller=str(self.caller.account))
             cast("asyncio.Transport", transport).write(_TOO_MANY)
             transport.close()
             return
@@ -85,6 +123,7 @@ class Connection(web.RequestHandler):
         if self._admitted:
             self._door.leave(self)
             super().connection_lost(exc)
+            self._door.rules.lost(self.id)
 
     def handle_error(
         self,

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from cardd.api.models import ProblemBody
 from cardd.api.problems import CONTENT_TYPE
-from cardd.api.routes import Call, Route
+from cardd.api.routes import Route
 
 PATH = "/openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
@@ -18,7 +18,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 def route(document: bytes) -> Route:
     """Return the route that serves an encoded document."""
 
-    async def get_openapi(_call: Call) -> web.StreamResponse:
+    async def get_openapi(_call: Any) -> web.StreamResponse:
         return web.Response(body=document, content_type="application/json")
 
     return Route(
@@ -31,7 +31,7 @@ def route(document: bytes) -> Route:
     )
 
 
-def document(routes: tuple[Route, ...], version: str) -> dict[str, Any]:
+def document(routes: tuple[Route, ...], description: str, version: str) -> dict[str, Any]:
     """Describe the routes and every model that they take or give."""
     schemas, components = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
@@ -42,8 +42,7 @@ def document(routes: tuple[Route, ...], version: str) -> dict[str, Any]:
         "info": {
             "title": "cardd",
             "version": version,
-            "description": "Who is at this workstation, and signed proofs of it. "
-            "Clients ignore members that they do not know.",
+            "description": description,
         },
         "paths": paths,
         "components": {"schemas": components},

@@ -3,8 +3,10 @@
 import errno
 import socket
 import struct
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 # Linux, asm-generic/socket.h; Python names SO_PEERCRED alone.
 _SO_PEERGROUPS = 59
@@ -15,6 +17,14 @@ _OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")
 _NO_UID = 0xFFFFFFFF
 
 
+class Caller(Protocol):
+    """Who made a connection, however that is known."""
+
+    @property
+    def account(self) -> Hashable:
+        """Whose connections are counted together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A process that connected: its credentials when it did. `groups` includes `gid`."""
@@ -23,6 +33,11 @@ class Peer:
     gid: int
     groups: frozenset[int]
     pid: int
+
+    @property
+    def account(self) -> int:
+        """Whose connections are counted together: the user's."""
+        return self.uid
 
 
 def peer_of(connection: socket.socket) -> Peer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -33,8 +33,8 @@ def query(request: web.BaseRequest, model: type[Model]) -> Model:
     return parsed
 
 
-async def body(request: web.BaseRequest, model: type[Model]) -> Model:
-    """Read a JSON body; raise Unacceptable (400, 408, 413, 415) for anything else."""
+async def body(request: web.BaseRequest, model: Any) -> Any:
+    """Read a JSON body of a struct, or of one of a union; Unacceptable (400, 408, 413, 415)."""
     if "Content-Encoding" in request.headers:
         raise Unacceptable(415, "a compressed body is not taken; send it as it is")
     if request.content_type.lower() != "application/json":

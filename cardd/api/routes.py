@@ -51,7 +51,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[Call], Awaitable[Reply | web.StreamResponse]]
+Handler = Callable[[Any], Awaitable[Reply | web.StreamResponse]]
+"""Takes the call of its face: `Call`, or that of the key service's (kms_calls.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +60,21 @@ class Route:
     """A method on a path.
 
     `rights`: holding any of them is enough; None lets every peer in whose uid names a user.
-    `answers` gives the model of each successful status, None for an empty body.
+    `answers` gives the model of each successful status, None for an empty body. `body` is the
+    struct, or the union of structs, that the request's must be. `public` is for everybody.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     summary: str
     handler: Handler
-    rights: frozenset[Right] | None
     answers: Mapping[int, Any]
-    body: type[msgspec.Struct] | None = None
+    rights: frozenset[Right] | None = None
+    body: Any = None
     query: type[msgspec.Struct] = NoQuery
     content_types: tuple[str, ...] = ("application/json",)
     stability: Stability = "stable"
+    public: bool = False
 
     @property
     def name(self) -> str:

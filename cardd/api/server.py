@@ -1,31 +1,28 @@
 """The two faces on their two sockets, from entering to leaving."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import web
-
 from cardd.api import admin, agents, cards
 from cardd.api.access import AccessTable
+from cardd.api.admission import SocketAdmission
 from cardd.api.application import application
 from cardd.api.backing import Backing
-from cardd.api.connections import (
-    KEEPALIVE_S,
-    MAX_HEADER_BYTES,
-    MAX_HEADERS,
-    Connection,
-    Door,
-)
+from cardd.api.connections import KEEPALIVE_S, Rules
 from cardd.api.encoding import EventEncoder
+from cardd.api.listener import Listener
 from cardd.api.routes import Route
-from cardd.api.socket_files import BACKLOG, ListeningSocket, adopt, listen
+from cardd.api.socket_files import ListeningSocket, adopt, listen
+from cardd.api.streams import ENCODER
 from cardd.config import Access, Sockets
 
-SHUTDOWN_S = 5.0
+DESCRIPTION = (
+    "Who is at this workstation, and signed proofs of it. Clients ignore members that they do not "
+    "know."
+)
 AGENTS_MODE = 0o666
 ADMIN_MODE = 0o660
 
@@ -62,43 +59,11 @@ async def serve(
             stack.callback(opened.close)
             listening.append((routes, opened))
         for routes, opened in listening:
-            app = application(routes, table, backing, encoder)
-            await stack.enter_async_context(_running(app, opened.socket))
+            app = application(routes, SocketAdmission(table, backing), DESCRIPTION, backing.version)
+            app[ENCODER] = encoder
+            listener = Listener(app, opened.socket, Rules(keepalive_s=KEEPALIVE_S))
+            stack.push_async_callback(listener.stop)
+            await listener.start()
         # Last in, first out: streams end before the servers wait for them.
         stack.callback(backing.stopping.set)
         yield
-
-
-@asynccontextmanager
-async def _running(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
-    """Run one application on a listening socket."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    manager = runner.server
-    if manager is None:
-        raise RuntimeError("aiohttp made no server")
-    manager.handler_cancellation = True
-    loop = asyncio.get_running_loop()
-    door = Door()
-
-    def connect() -> Connection:
-        return Connection(
-            manager,
-            door,
-            loop=loop,
-            access_log=None,
-            tcp_keepalive=False,
-            auto_decompress=False,
-            keepalive_timeout=KEEPALIVE_S,
-            lingering_time=1.0,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=MAX_HEADERS,
-        )
-
-    server = await loop.create_server(connect, sock=listening, backlog=BACKLOG)
-    try:
-        yield
-    finally:
-        server.close()
-        await runner.cleanup()

@@ -1,6 +1,7 @@
-"""Socket files: made with their mode, taken over from a dead process, removed if still ours."""
+"""Listening sockets: files with their mode, taken over from a dead process, removed if ours."""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -16,7 +17,7 @@ _PROBE_TIMEOUT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ListeningSocket:
-    """A listening Unix socket. `path` and `inode` are None for one that was inherited."""
+    """A listening socket. `path` and `inode` are those of a Unix socket that was opened here."""
 
     socket: socket.socket
     path: Path | None = None
@@ -57,18 +58,38 @@ def listen(path: Path, mode: int) -> ListeningSocket:
         raise _unavailable(path, str(error)) from error
 
 
-def adopt(inherited: socket.socket) -> ListeningSocket:
+def listen_tcp(host: str, port: int) -> ListeningSocket:
+    """Listen at an address of this machine; port 0 is one that the system chooses.
+
+    Raises StartError: `socket_in_use`, `socket_unavailable`.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = found[0]
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        code = StartCode.SOCKET_UNAVAILABLE
+        if error.errno == errno.EADDRINUSE:
+            code = StartCode.SOCKET_IN_USE
+        raise StartError(code, f"cannot listen at {host}:{port}: {error.strerror}") from error
+    listening.setblocking(False)
+    return ListeningSocket(listening)
+
+
+def adopt(inherited: socket.socket, *, tcp: bool = False) -> ListeningSocket:
     """Take a socket that another process opened; its file is not ours to remove.
 
-    Raises StartError (`socket_unavailable`) where it is no listening Unix socket.
+    Raises StartError (`socket_unavailable`) where it is no listening socket of its kind.
     """
-    if inherited.family != socket.AF_UNIX or not inherited.getsockopt(
+    families = {socket.AF_INET, socket.AF_INET6} if tcp else {socket.AF_UNIX}
+    if inherited.family not in families or not inherited.getsockopt(
         socket.SOL_SOCKET, socket.SO_ACCEPTCONN
     ):
+        kind, wanted = ("TCP", "a port") if tcp else ("Unix", "a path")
         raise StartError(
             StartCode.SOCKET_UNAVAILABLE,
-            "an inherited descriptor is no listening Unix socket; the .socket unit needs a path in"
-            " ListenStream=",
+            f"an inherited descriptor is no listening {kind} socket; the .socket unit needs"
+            f" {wanted} in ListenStream=",
         )
     return ListeningSocket(inherited)
 

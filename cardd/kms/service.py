@@ -43,6 +43,10 @@ class Kms:
         """Watch, from the notice after `since` on; return what stops that (notices.py)."""
         return self._core.notices.follow(client.name, listener, since)
 
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys that verify assertions, which are for everybody."""
+        return self._core.signer.jwks()
+
     def disconnected(self, connection: str) -> None:
         """Let every handle of a connection die with it."""
         self._core.handles.drop(connection)

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from cardd import __version__
-from cardd.cli.kms import audit, creation, generations, publishing
+from cardd.cli.kms import audit, creation, generations, publishing, serving
 from cardd.cli.start import reporting_start_errors
 from cardd.config import load
 
-GROUPS = (creation, publishing, generations, audit)
+GROUPS = (creation, publishing, generations, audit, serving)
 """Each adds its commands by `add_to`, and imports what is heavy when one of them is run."""
 
 
