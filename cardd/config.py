@@ -15,6 +15,7 @@ from msgspec import Meta, field
 
 from cardd.config_kms import (
     EMBEDDED,
+    KmipIdentity,
     KmsClient,
     Listen,
     Tls,
@@ -107,9 +108,14 @@ class Kms(Section, frozen=True, kw_only=True):
     tls: Tls | None = None
     listen: Listen = Listen()
     clients: tuple[KmsClient, ...] = ()
-    masters: Annotated[str, Meta(pattern=r"^soft:/.+\Z")] = "soft:/var/lib/cardd/keystore.json"
+    masters: Annotated[str, Meta(pattern=r"^(soft:/|pkcs11:|kmip://).+\Z")] = (
+        "soft:/var/lib/cardd/keystore.json"
+    )
     credential_file: Path | None = None
     passphrase_file: Path | None = None
+    pin_file: Path | None = None
+    kmip: KmipIdentity | None = None
+    assertion_key: Annotated[str, Meta(pattern=r"^(masters|sealed:/.+)\Z")] = "masters"
     registry: Annotated[str, Meta(pattern=r"^sqlite:/.+\Z")] = "sqlite:/var/lib/cardd/registry.db"
     audit: Path = Path("/var/lib/cardd/audit.jsonl")
 
@@ -296,8 +302,7 @@ def _check(config: Config, origin: str) -> None:
     check_urls(config.kms.urls, config.kms.tls, refuse)
     check_listen(config.kms.listen, config.kms.tls, refuse)
     check_clients(config.kms.clients, refuse)
-    if config.kms.credential_file and config.kms.passphrase_file:
-        refuse("kms has a credential_file and a passphrase_file; give one")
+    _check_masters(config.kms, refuse)
     exposed = [r.name for r in config.readers.virtual if r.listen.startswith("tcp:")]
     if exposed and not config.development:
         refuse(
@@ -311,6 +316,17 @@ def _check(config: Config, origin: str) -> None:
         if reader.pinpad and not reader.listen.startswith("unix:"):
             refuse(f"the virtual reader {reader.name} has a pinpad, so it must listen at unix:PATH")
     _check_grants(config.access.grants, refuse)
+
+
+def _check_masters(kms: Kms, refuse: Callable[[str], NoReturn]) -> None:
+    if kms.credential_file and kms.passphrase_file:
+        refuse("kms has a credential_file and a passphrase_file; give one")
+    if not kms.masters.startswith("kmip:"):
+        return
+    if kms.kmip is None:
+        refuse("kms.masters is kmip:, which needs [kms.kmip]: certificate, key, authority")
+    if kms.assertion_key == "masters":
+        refuse('kms.masters is kmip:, which does not sign: set kms.assertion_key = "sealed:/PATH"')
 
 
 def _check_grants(grants: tuple[Grant, ...], refuse: Callable[[str], NoReturn]) -> None:

@@ -48,6 +48,14 @@ class Tls(Section, frozen=True, kw_only=True):
     authority: Path
 
 
+class KmipIdentity(Section, frozen=True, kw_only=True):
+    """Who the key service is to a KMIP server, and who certifies that server. PEM files."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
 class Listen(Section, frozen=True, kw_only=True):
     """Where `cardd-kms serve` listens: a Unix socket always, `HOST:PORT` for the others."""
 

@@ -16,6 +16,7 @@ _PASSING = frozenset(
     {
         StartCode.AUDIT_UNAVAILABLE,
         StartCode.KEYSTORE_UNAVAILABLE,
+        StartCode.MASTERS_UNAVAILABLE,
         StartCode.REGISTRY_UNAVAILABLE,
         StartCode.SOCKET_IN_USE,
         StartCode.SOCKET_UNAVAILABLE,

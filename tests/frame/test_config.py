@@ -65,6 +65,9 @@ def test_a_configuration_that_would_share_one_key_is_refused_with_the_rule(text:
     assert "one symmetric key common to all badges" in str(error)
 
 
+KMIP = '[kms.kmip]\ncertificate = "/c"\nkey = "/k"\nauthority = "/a"\n'
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -83,7 +86,10 @@ def test_a_configuration_that_would_share_one_key_is_refused_with_the_rule(text:
         BADGE + '[kms]\ncredential_file = "/a"\npassphrase_file = "/b"\n',
         BADGE + '[kms]\ncredential_file = "relative"\n',
         BADGE + "[kms]\ncredential_file = 5\n",
-        BADGE + '[kms]\nmasters = "pkcs11:token=x"\n',
+        BADGE + '[kms]\nmasters = "vault:x"\n',
+        BADGE + '[kms]\nmasters = "kmip://h"\nassertion_key = "sealed:/k"\n',
+        BADGE + f'[kms]\nmasters = "kmip://h"\n{KMIP}',
+        BADGE + '[kms]\nassertion_key = "/k"\n',
         BADGE + '[sockets]\npath = "cardd.sock"\n',
         BADGE + '[sockets]\npath = "/run/\\u0000x"\n',
         BADGE + '[[readers.virtual]]\nname = "a"\nlisten = "tcp:0.0.0.0:1"\n',

@@ -29,3 +29,7 @@ class Outage:
     def end(self) -> None:
         """Forget it: the backend answered."""
         self._last = None
+
+
+class CredentialsRefused(KmsUnavailable):
+    """One of two ends does not believe the other: waiting does not help."""

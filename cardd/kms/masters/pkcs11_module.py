@@ -51,7 +51,7 @@ class Module:
         """Return the loaded and initialised module; its own errors, and StartError. In turn."""
         if not self.path.is_file():
             raise StartError(
-                StartCode.MASTERS_UNAVAILABLE,
+                StartCode.MASTERS_NOT_FOUND,
                 f"there is no PKCS #11 module at {self.path}; correct module-path in kms.masters",
             )
         self._library = pkcs11.lib(str(self.path))

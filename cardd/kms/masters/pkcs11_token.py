@@ -180,7 +180,7 @@ class OpenToken:
         if len(found) != 1:
             how_many = "is not there" if not found else f"is there {len(found)} times"
             raise StartError(
-                StartCode.MASTERS_NOT_FOUND, f"{self} {how_many}; check kms.masters and the token"
+                StartCode.MASTERS_UNAVAILABLE, f"{self} {how_many}; check kms.masters and the token"
             )
         return found[0]
 
