@@ -16,10 +16,13 @@ from cardd.secret import Secret
 CREDENTIAL_BYTES = 32
 PASSPHRASE_MINIMUM = 12
 
+_SOFT = "soft:"
+_IN_FILES = frozenset({_SOFT, "sealed:", "sqlite:"})
+
 
 def add_to(verbs: Verbs) -> None:
     """Add the commands of this file."""
-    add_verb(verbs, "init", initialise, "create the keystore and the registry that a file names")
+    add_verb(verbs, "init", initialise, "create the masters and the registry that a file names")
 
 
 def initialise(config: Config, options: argparse.Namespace) -> None:
@@ -28,26 +31,36 @@ def initialise(config: Config, options: argparse.Namespace) -> None:
     A passphrase is asked for on the terminal where nothing that opens the keystore is configured.
     """
     del options
-    if config.kms.masters.startswith("soft:"):
-        _make_folder(Path(config.kms.masters.removeprefix("soft:")).parent)
-    _make_folder(Path(config.kms.registry.removeprefix("sqlite:")).parent)
-    _make_folder(config.kms.audit.parent)
-    credential = config.kms.credential_file
+    _make_folders(config)
+    soft = config.kms.masters.startswith(_SOFT)
+    credential = config.kms.credential_file if soft else None
     made = credential is not None and _make_credential(credential)
     try:
-        assembly.create_key_service(config, None if _is_configured(config) else _ask())
+        assembly.create_key_service(config, _ask() if soft and not _is_configured(config) else None)
     except BaseException:
         if made and credential is not None:
             credential.unlink(missing_ok=True)
         raise
     if made:
         say(f"credential file  {credential}  (keep it apart from the backup of the keystore)")
-    say(f"keystore         {config.kms.masters}")
+    say(f"masters          {config.kms.masters}")
+    if config.kms.assertion_key != "masters":
+        say(f"assertion key    {config.kms.assertion_key}")
     say(f"registry         {config.kms.registry}")
 
 
+def _make_folders(config: Config) -> None:
+    """Make the folders of the files that will be created."""
+    places = (config.kms.masters, config.kms.assertion_key, config.kms.registry)
+    for place in places:
+        scheme, _, path = place.partition(":")
+        if f"{scheme}:" in _IN_FILES:
+            _make_folder(Path(path).parent)
+    _make_folder(config.kms.audit.parent)
+
+
 def _is_configured(config: Config) -> bool:
-    """Tell whether the key service can be opened without a person."""
+    """Tell whether the keystore can be opened without a person."""
     given = config.kms.credential_file or config.kms.passphrase_file
     return given is not None or bool(os.environ.get("CREDENTIALS_DIRECTORY"))
 

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from jwt.algorithms import Algorithm
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, Session
+from pkcs11.exceptions import PKCS11Error
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from cardd.errors import KmsUnavailable, StartCode, StartError
+from cardd.errors import Code, KmsUnavailable, Refused, StartCode, StartError
 from cardd.kms.masters.names import Names
 from cardd.kms.masters.pkcs11_token import OpenToken
 from cardd.kms.signer import public_jwk, thumbprint
@@ -98,7 +99,10 @@ class TokenSigner:
 
 
 def create_assertion_key(token: OpenToken, names: Names) -> bool:
-    """Make the key pair in the token; return False where there is one already."""
+    """Make the key pair in the token; return False where there is one already.
+
+    Raises Refused (`not_supported`), and KmsUnavailable as the token's calls.
+    """
 
     def exists(session: Session) -> bool:
         template = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.LABEL: names.assertion_key}
@@ -117,7 +121,14 @@ def create_assertion_key(token: OpenToken, names: Names) -> bool:
 
     if token.call(exists):
         return False
-    token.call_once(make)
+    try:
+        token.call_once(make)
+    except PKCS11Error as error:
+        raise Refused(
+            Code.NOT_SUPPORTED,
+            f"{token} makes no EC key on P-256 ({type(error).__name__}); set kms.assertion_key to "
+            "sealed:/PATH",
+        ) from error
     return True
 
 
