@@ -57,6 +57,12 @@ class Module:
         self._library = pkcs11.lib(str(self.path))
         return self._library
 
+    def enter(self) -> None:
+        """Count one more user; for the first one, initialise the module. In turn."""
+        self.users += 1
+        if self.users == 1:
+            self.begin_again()
+
     def begin_again(self) -> None:
         """Initialise anew: that alone makes a module see a token that came back. In turn."""
         self.epoch += 1

@@ -65,12 +65,7 @@ class OpenToken:
         self._pin_refused = False
         self._module.take_turn()
         try:
-            self._module.users += 1
-            try:
-                self._log_in()
-            except BaseException:
-                self._module.leave()
-                raise
+            self._enter()
         except PKCS11Error as error:
             raise StartError(
                 StartCode.MASTERS_UNAVAILABLE, f"{self}: {_name(error)}; check kms.masters"
@@ -119,6 +114,14 @@ class OpenToken:
             self._module.leave()
         finally:
             self._module.end_turn()
+
+    def _enter(self) -> None:
+        try:
+            self._module.enter()
+            self._log_in()
+        except BaseException:
+            self._module.leave()
+            raise
 
     def _after_reopening(self, work: Callable[[Session], Result]) -> Result:
         self._outage.require_over()
