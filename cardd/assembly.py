@@ -49,7 +49,7 @@ def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
         registry = stack.enter_context(
             closing(open_registry(config.kms.registry, MastersSealer(masters), _site(config)))
         )
-        audit = stack.enter_context(open_audit(config.kms.audit, clock))
+        audit = stack.enter_context(open_audit(config.kms.audit, clock, config.kms.replica))
         core = Core(
             config=config,
             masters=masters,

@@ -23,6 +23,7 @@ from cardd.config_kms import (
     check_listen,
     check_urls,
 )
+from cardd.config_witness import ReplicaName, check_witness, own_name
 from cardd.errors import StartCode, StartError
 from cardd.section import Section
 
@@ -102,7 +103,12 @@ class Enrolment(Section, frozen=True, kw_only=True):
 
 
 class Kms(Section, frozen=True, kw_only=True):
-    """The key management service: where a workstation finds it, and where its own things are."""
+    """The key management service: where a workstation finds it, and where its own things are.
+
+    `replica` is the name of this one of the key services that share a registry. A witness is
+    `file:/PATH`, on another disk, or `syslog+tls://HOST:PORT`, whose certificate the authority
+    issued for that host.
+    """
 
     urls: tuple[str, ...] = EMBEDDED
     tls: Tls | None = None
@@ -119,7 +125,13 @@ class Kms(Section, frozen=True, kw_only=True):
     registry: Annotated[str, Meta(pattern=r"^sqlite:/.+\Z")] = "sqlite:/var/lib/cardd/registry.db"
     audit: Path = Path("/var/lib/cardd/audit.jsonl")
 
+    replica: ReplicaName = field(default_factory=own_name)
 
+    ceremonies: Path | None = None
+    audit_checkpoint_lines: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    audit_checkpoint_s: Seconds = 300.0
+    audit_witness: str | None = None
+    audit_witness_authority: Path | None = None
 class ContactAuthentication(Section, frozen=True, kw_only=True):
     """Which certificate proves a contact card whose PIN was given. All of it must hold.
 
@@ -300,6 +312,7 @@ def _check(config: Config, origin: str) -> None:
     if config.badge.originality_test_keys and not config.development:
         refuse("badge.originality_test_keys lets copies pass; it needs development = true")
     check_urls(config.kms.urls, config.kms.tls, refuse)
+    check_witness(config.kms.audit_witness, config.kms.audit_witness_authority, refuse)
     check_listen(config.kms.listen, config.kms.tls, refuse)
     check_clients(config.kms.clients, refuse)
     _check_masters(config.kms, refuse)

@@ -107,6 +107,7 @@ class StartCode(StrEnum):
     AUDIT_DAMAGED = "audit_damaged"
     AUDIT_UNAVAILABLE = "audit_unavailable"
     BACKEND_NOT_INSTALLED = "backend_not_installed"
+    AUDIT_REPLICA = "audit_replica"
     SOCKET_IN_USE = "socket_in_use"
     SOCKET_UNAVAILABLE = "socket_unavailable"
     TLS_UNUSABLE = "tls_unusable"

@@ -126,5 +126,5 @@ def statement(here: Desk, assertion: str) -> dict[str, Any]:
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     path = folder / "audit.jsonl"
-    assert verify_audit(path) > 0
+    assert verify_audit(path).lines > 0
     return [json.loads(line) for line in path.read_text().splitlines()]

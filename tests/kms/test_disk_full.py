@@ -48,7 +48,7 @@ def test_a_full_disk_stops_the_audit_and_room_on_it_lets_it_go_on(
 ) -> None:
     path = small_disk / "audit.jsonl"
     answered = []
-    with open_audit(path, SystemClock()) as audit:
+    with open_audit(path, SystemClock(), "kms-1") as audit:
         audit.record("tap", number=0, durable=durable)
         answered.append(0)
         ballast = fill(small_disk)
@@ -63,32 +63,34 @@ def test_a_full_disk_stops_the_audit_and_room_on_it_lets_it_go_on(
                 answered.append(number)
         with pytest.raises(KmsUnavailable, match="No space left"):
             audit.record("tap", number=number, durable=durable)
-        assert verify(path) == len(answered)
+        assert verify(path).lines == 1 + len(answered)
         ballast.unlink()
         audit.record("tap", number=number + 1, durable=durable)
         answered.append(number + 1)
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-    assert [line["facts"]["number"] for line in lines] == answered
-    assert verify(path) == len(answered)
+    assert [line["facts"]["number"] for line in lines if line["event"] == "tap"] == answered
+    assert [line["event"] for line in lines[-2:]] == ["audit.resumed", "tap"]
+    assert lines[-2]["facts"]["refused"] == 6
+    assert verify(path).lines == len(answered) + 2
 
 
 def test_a_full_disk_at_the_recovery_of_a_torn_line_is_said_and_nothing_is_lost(
     small_disk: Path,
 ) -> None:
     path = small_disk / "audit.jsonl"
-    with open_audit(path, SystemClock()) as audit:
+    with open_audit(path, SystemClock(), "kms-1") as audit:
         while path.stat().st_size < 4096 - 400:
             audit.record("tap", text="x" * 100)
-        count = verify(path)
+        count = verify(path).lines
     with path.open("ab") as file:
         file.write(b'{"seq":' + b" " * (4096 - path.stat().st_size - 7))
     ballast = fill(small_disk)
     with pytest.raises(StartError) as error:
-        open_audit(path, SystemClock())
+        open_audit(path, SystemClock(), "kms-1")
     assert error.value.code is StartCode.AUDIT_UNAVAILABLE
     ballast.unlink()
-    open_audit(path, SystemClock()).close()
-    assert verify(path) == count + 1
+    open_audit(path, SystemClock(), "kms-1").close()
+    assert verify(path).lines == count + 1
 
 
 def test_a_keystore_that_does_not_fit_the_disk_is_not_there_at_all(

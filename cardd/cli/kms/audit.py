@@ -16,4 +16,4 @@ def add_to(verbs: Verbs) -> None:
 def verify(config: Config, options: argparse.Namespace) -> None:
     """Verify the audit file and say how long it is."""
     del options
-    say(f"{config.kms.audit}: {verification.verify(config.kms.audit)} lines, chain intact")
+    say(f"{config.kms.audit}: {verification.verify(config.kms.audit).lines} lines, chain intact")

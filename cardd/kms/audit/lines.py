@@ -28,10 +28,6 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prev: _HexDigest
 
 
-class _Line(_Body, frozen=True, forbid_unknown_fields=True):
-    hash: _HexDigest
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
     """Where a chain stands: the number and the hash of its last line."""
@@ -40,7 +36,32 @@ class Head:
     hash: str
 
 
+class Entry(_Body, frozen=True, forbid_unknown_fields=True):
+    """What a line says."""
+
+    hash: _HexDigest
+
+    @property
+    def head(self) -> Head:
+        """Where the chain stands after it."""
+        return Head(self.seq, self.hash)
+
+
+class BrokenLine(ValueError):
+    """A line is not as it was written; the message is the reason, in a clause."""
+
+
 GENESIS = Head(0, "0" * 64)
+BEGUN = "audit.begun"
+"""The event of each file's first line, whose facts are those of `Chain`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Whose record a file is: the name of the replica, and 32 random hexadecimal digits."""
+
+    replica: str
+    id: str
 
 
 def fact(name: str, value: object) -> Fact:
@@ -61,15 +82,20 @@ def fact(name: str, value: object) -> Fact:
     raise TypeError(f"the audit fact {name!r} is a {type(value).__name__}, which is not recorded")
 
 
+def moment(time: float) -> str:
+    """Return a time in Unix seconds as lines have it: ISO 8601, UTC, milliseconds."""
+    text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
 def write(head: Head, time: float, event: str, facts: Mapping[str, object]) -> tuple[bytes, Head]:
     """Return the line that follows `head`, its newline included, and the new head.
 
     `time` is in Unix seconds. Raises ValueError for a line over MAXIMUM_LINE, and as `fact`.
     """
-    moment = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
     body = _Body(
         seq=head.seq + 1,
-        time=moment.removesuffix("+00:00") + "Z",
+        time=moment(time),
         event=event,
         facts={name: fact(name, value) for name, value in facts.items()},
         prev=head.hash,
@@ -82,32 +108,49 @@ def write(head: Head, time: float, event: str, facts: Mapping[str, object]) -> t
     return line, Head(body.seq, digest)
 
 
-def follow(line: bytes, previous: Head | None) -> Head:
-    """Return the head after a line (without its newline) that must follow `previous`.
+def parse(line: bytes) -> Entry:
+    """Return what a line (without its newline) says, whatever stands before it.
 
-    `previous` None accepts any place in a chain. Raises ValueError with the reason.
+    Raises BrokenLine where it is no line of an audit, or not as it was written.
     """
     try:
         parsed = _decoder.decode(line)
         body = _Body(parsed.seq, parsed.time, parsed.event, parsed.facts, parsed.prev)
         unhashed, written = msgspec.json.encode(body), msgspec.json.encode(parsed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        raise ValueError("it is not an audit line") from None
+        raise BrokenLine("it is not an audit line") from None
     if hashlib.sha256(unhashed).hexdigest() != parsed.hash:
-        raise ValueError("it was changed: its hash is wrong")
+        raise BrokenLine("it was changed: its hash is wrong")
     if written != line:
-        raise ValueError("it was rewritten: it is not in the form in which lines are written")
-    if previous is not None and (parsed.seq, parsed.prev) != (previous.seq + 1, previous.hash):
-        raise ValueError("it does not follow the line before it: lines were removed or moved")
-    return Head(parsed.seq, parsed.hash)
+        raise BrokenLine("it was rewritten: it is not in the form in which lines are written")
+    return parsed
+
+
+def follow(line: bytes, previous: Head | None) -> Entry:
+    """Return what a line says that must follow `previous`; None accepts any place in a chain.
+
+    Raises BrokenLine.
+    """
+    entry = parse(line)
+    if previous is not None and (entry.seq, entry.prev) != (previous.seq + 1, previous.hash):
+        raise BrokenLine("it does not follow the line before it: lines were removed or moved")
+    return entry
+
+
+def chain_of(first: Entry) -> Chain:
+    """Return whose chain a first line begins; raise BrokenLine where it begins none."""
+    replica, identifier = first.facts.get("replica"), first.facts.get("chain")
+    if first.event != BEGUN or not isinstance(replica, str) or not isinstance(identifier, str):
+        raise BrokenLine("it does not say whose record this is, as a first line does")
+    return Chain(replica, identifier)
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a file without their newlines; raise ValueError for one that has none."""
+    """Yield the lines of a file without their newlines; raise BrokenLine for one that has none."""
     while line := file.readline(MAXIMUM_LINE + 1):
         if not line.endswith(b"\n"):
-            raise ValueError("it is incomplete, or too long")
+            raise BrokenLine("it is incomplete, or too long")
         yield line[:-1]
 
 
-_decoder = msgspec.json.Decoder(_Line)
+_decoder = msgspec.json.Decoder(Entry)

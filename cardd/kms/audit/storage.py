@@ -10,7 +10,15 @@ from pathlib import Path
 
 from cardd.errors import KmsUnavailable, StartCode, StartError
 from cardd.files import require_regular, sync_folder
-from cardd.kms.audit.lines import GENESIS, MAXIMUM_LINE, Head, follow
+from cardd.kms.audit.lines import (
+    GENESIS,
+    MAXIMUM_LINE,
+    BrokenLine,
+    Chain,
+    Head,
+    chain_of,
+    follow,
+)
 
 TAIL_BYTES = 262_144
 _SHOWN_BYTES = 1024
@@ -18,8 +26,12 @@ _SHOWN_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Where the whole lines of a file end, and what was left after them by a power cut."""
+    """Where the whole lines of a file end, and what was left after them by a power cut.
 
+    `chain` is None where there is no whole line yet.
+    """
+
+    chain: Chain | None
     head: Head
     end: int
     torn: bytes
@@ -171,22 +183,34 @@ def read_tail(path: Path, descriptor: int) -> Tail:
         lines, head = lines[1:], None  # the window begins within a line
     for line in lines:
         try:
-            head = follow(line, head)
-        except ValueError as error:
+            head = follow(line, head).head
+        except BrokenLine as error:
             raise damaged(path, head.seq + 1 if head else None, str(error)) from None
     if head is None:
         raise damaged(path, None, "its end is no audit line")
-    return Tail(head, size - len(torn), torn)
+    chain = _first(path, descriptor) if head.seq else None
+    return Tail(chain, head, size - len(torn), torn)
 
 
-def damaged(path: Path, line: int | None, reason: str) -> StartError:
+def _first(path: Path, descriptor: int) -> Chain:
+    try:
+        first, _, _ = os.pread(descriptor, MAXIMUM_LINE, 0).partition(b"\n")
+        return chain_of(follow(first, GENESIS))
+    except OSError as error:
+        raise _unavailable(path, f"{error.strerror}; check the disk") from error
+    except BrokenLine as error:
+        raise damaged(path, 1, str(error)) from None
+
+
+def damaged(path: Path, line: int | None, reason: str, finding: str = "damaged") -> StartError:
     """Return the error for a chain that is broken, naming the line where that is known."""
     where = f"line {line} of the audit file {path}" if line else f"the audit file {path}"
     return StartError(
         StartCode.AUDIT_DAMAGED,
-        f"{where} does not verify: {reason}; keep the file as evidence, and move it away to begin "
-        "a new one",
+        f"{where} does not verify: {reason}; keep the file as evidence (docs/audit.md says how to "
+        "go on)",
         line=line,
+        finding=finding,
     )
 
 
