@@ -136,7 +136,8 @@ def create_masters(keys: MasterKeys) -> list[MasterName]:
     where none is missing.
     """
     made: list[MasterName] = []
-    missing = [each for each in Purpose if KeyState.CURRENT not in keys.states(each).values()]
+    there = {each: keys.states(each) for each in Purpose}
+    missing = [each for each in Purpose if KeyState.CURRENT not in there[each].values()]
     if not missing:
         raise StartError(
             StartCode.MASTERS_EXIST,
@@ -144,7 +145,7 @@ def create_masters(keys: MasterKeys) -> list[MasterName]:
             "object prefix if a second key service is meant",
         )
     for purpose in missing:
-        generation = max(keys.states(purpose), default=0)
+        generation = max(there[purpose], default=0)
         if not generation:
             generation = 1
             keys.generate(purpose, generation)

@@ -48,12 +48,12 @@ class KmipKeys:
     def generate(self, name: MasterName) -> None:
         """Make a random master, not promoted."""
         called = self._names.master(name, promoted=False)
-        self._make(k.create(called, self._names.prefix))
+        self._make(name, k.create(called, self._names.prefix))
 
     def import_key(self, name: MasterName, key: Secret) -> None:
         """Bring a master in, not promoted."""
         called = self._names.master(name, promoted=False)
-        self._make(k.register(called, self._names.prefix, key))
+        self._make(name, k.register(called, self._names.prefix, key))
 
     def promote(self, name: MasterName) -> None:
         """Take `/next` from the master's name."""
@@ -66,14 +66,24 @@ class KmipKeys:
             self._change(k.revoke(uid))
         self._change(k.destroy(uid))
 
-    def _make(self, request: k.Request) -> None:
+    def _make(self, name: MasterName, request: k.Request) -> None:
         uid = k.made(self._change(request))
         try:
             self._change(k.activate(uid))
-            self.find()  # another operator may have made the same meanwhile
+            self._require_only(name, uid)
         except (KmsUnavailable, Refused):
             self._abandon(uid)
             raise
+        self._uids[name] = uid
+
+    def _require_only(self, name: MasterName, uid: str) -> None:
+        called = self._names.master(name, promoted=False)
+        if k.located(self._ask(k.locate_name(called))) != [uid]:
+            raise Refused(
+                Code.CONFLICT,
+                f"another operator made {self._names.identifier(name)} at the same time; look "
+                "which one stayed, then try again",
+            )
 
     def _abandon(self, uid: str) -> None:
         for request in (k.revoke(uid), k.destroy(uid)):

@@ -106,6 +106,14 @@ def locate(group: str) -> Request:
     )
 
 
+def locate_name(name: str) -> Request:
+    """Ask for the keys of a name, of which there should be one."""
+    wanted = [_attribute(enums.AttributeType.NAME, _name_value(name))]
+    return Request(
+        enums.Operation.LOCATE, payloads.LocateRequestPayload(attributes=wanted), safe=True
+    )
+
+
 def located(payload: Any) -> list[str]:
     """Return the unique identifiers of what was found."""
     return [str(uid) for uid in payload.unique_identifiers]
