@@ -8,6 +8,7 @@ import pytest
 
 from simulators.pki import Pki, Profile, Usage
 from tests.kms.cps_world import NOW, Card, Desk, desk, issued
+from tests.kms.wire_world import Certificates
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,11 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return Pki.create(
         tmp_path_factory.mktemp("pki") / "pki", now=datetime.fromtimestamp(NOW, tz=UTC)
     )
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.create(tmp_path_factory.mktemp("wire-pki"))
 
 
 @pytest.fixture(scope="session")
