@@ -222,7 +222,8 @@ class Journal:
     """How far a procedure got. One row per UID, written before each command that changes the card.
 
     `sealed` holds what going on needs to know (an encoding's one-time default key, the generation
-    that a re-key goes to), sealed by the masters.
+    that a re-key goes to), sealed by the masters. Until `leased_until`, in Unix seconds, no other
+    client than `client` goes on with it.
     """
 
     uid: bytes
@@ -232,6 +233,34 @@ class Journal:
     sealed: bytes
     client: str
     updated_at: int
+    leased_until: int = 0
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One key of a badge whose keys are not derived: `sealed` by the masters."""
+
+    badge_id: str
+    purpose: Purpose
+    generation: int
+    sealed: bytes
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryIdentity:
+    """Which registry this is, and how far it has come: what tells an old one put back.
+
+    `id` is random, 16 bytes. `opened` rises each time a key service begins to use it,
+    `keystore_counter` is that of the keystore it was last used with, and `restored` counts how
+    often people accepted that an old one was put back.
+    """
+
+    id: bytes
+    opened: int
+    keystore_counter: int
+    restored: int
     version: int = 1
 
 
@@ -308,6 +337,24 @@ class Registry(Protocol):
 
     def drop_journal(self, uid: bytes) -> None:
         """Delete; none is no error."""
+
+    def add_stored_key(self, key: StoredKey) -> None:
+        """Insert; `conflict` where the badge has one of this purpose and generation."""
+
+    def put_stored_key(self, key: StoredKey) -> StoredKey:
+        """Replace."""
+
+    def stored_keys(self, badge_id: str) -> list[StoredKey]:
+        """List those of a badge, by purpose and generation."""
+
+    def drop_stored_key(self, key: StoredKey) -> None:
+        """Delete; none is no error."""
+
+    def identity(self) -> RegistryIdentity:
+        """Return whose registry this is; Refused (`registry_integrity`) where that is missing."""
+
+    def put_identity(self, identity: RegistryIdentity) -> RegistryIdentity:
+        """Replace."""
 
     def ping(self) -> None:
         """Raise KmsUnavailable where the database cannot be used."""

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from sqlalchemy import Connection
+
 from cardd.errors import StartCode, StartError
 from cardd.store import schema, sqlite
 from cardd.store.connections import Database
@@ -19,11 +21,19 @@ _POSTGRESQL = "postgresql:"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a registry is, as the configuration says it. `name` is for messages."""
+    """Where a registry is, as the configuration says it. `name` is for messages.
+
+    `maintain` opens it for long work. `require_unused` raises StartError (`registry_in_use`) where
+    a key service uses it, within the transaction of a connection. `backup` copies a file, named
+    after its schema version, and returns the copy; None where the server's own tools do that.
+    """
 
     name: str
     open: Callable[[], Database]
     create: Callable[[FirstRows], None]
+    maintain: Callable[[], Database]
+    require_unused: Callable[[Connection], None]
+    backup: Callable[[int], Path | None]
 
 
 def place(url: str, password_file: Path | None = None) -> Place:
@@ -38,6 +48,9 @@ def place(url: str, password_file: Path | None = None) -> Place:
             address.name,
             lambda: postgres.open_database(address),
             lambda rows: postgres.create_database(address, rows),
+            lambda: postgres.open_database(address, patient=True),
+            lambda connection: postgres.require_unused(connection, address),
+            lambda _: None,
         )
     path = Path(url.removeprefix(_SQLITE))
     if not url.startswith(_SQLITE) or not path.is_absolute() or "\0" in url:
@@ -50,6 +63,9 @@ def place(url: str, password_file: Path | None = None) -> Place:
         str(path),
         lambda: sqlite.open_database(path),
         lambda rows: sqlite.create_database(path, rows),
+        lambda: sqlite.open_database(path),
+        lambda _: None,  # it has one writer, which holds the lock of its audit file
+        lambda version: sqlite.backup(path, version),
     )
 
 

@@ -19,7 +19,7 @@ from cardd.errors import StartCode, StartError
 from cardd.store import tables
 from cardd.store.connections import FAILURES, Database
 from cardd.store.postgres_address import Address
-from cardd.store.postgres_link import Door, Explained, gone
+from cardd.store.postgres_link import IN_USE, Door, Explained, Link, gone
 
 _AGAIN = "another change holds the row; try again"
 _REMEDIES = {
@@ -45,13 +45,13 @@ _CLASSES = {
 _CONNECTING_CHARACTERS = 300
 
 
-def open_database(address: Address) -> Database:
-    """Return the database at an address.
+def open_database(address: Address, *, patient: bool = False) -> Database:
+    """Return the database at an address; `patient` sets no time limit to statements.
 
     Raises StartError (`registry_unavailable`) where it cannot be reached or keeps text
     in another encoding than UTF-8.
     """
-    database = _database(address)
+    database = _database(address, Link if not patient else psycopg.Connection)
     with _starting(database), database.engine.connect() as connection:
         _require_utf8(connection, address)
     return database
@@ -77,11 +77,24 @@ def create_database(address: Address, rows: tables.FirstRows) -> None:
         connection.exec_driver_sql("COMMIT")
 
 
-def _database(address: Address) -> Database:
+def require_unused(connection: Connection, address: Address) -> None:
+    """Keep key services away until the transaction ends.
+
+    Raises StartError (`registry_in_use`) where one uses the registry: each holds a share of a lock.
+    """
+    if not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({IN_USE})").scalar():
+        raise StartError(
+            StartCode.REGISTRY_IN_USE,
+            f"a key service uses the registry {address.name}; stop every one that does, on "
+            "whichever machine, and try again",
+        )
+
+
+def _database(address: Address, kind: type[psycopg.Connection[Any]] = Link) -> Database:
     door = Door(address)
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=door.connect,
+        creator=lambda: door.connect(kind),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,

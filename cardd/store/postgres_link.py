@@ -32,6 +32,9 @@ LIMITS = (
     f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} "
     "-c timezone=UTC -c default_transaction_read_only=off"
 )
+
+# The advisory lock of which every running key service holds a share. Any number, always the same.
+IN_USE = 0x6361726464  # "cardd"
 UNBOUNDED = "-c lock_timeout=10000 -c timezone=UTC -c default_transaction_read_only=off"
 
 

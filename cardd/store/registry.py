@@ -11,7 +11,7 @@ from cardd.badges.model import Badge, Holder
 from cardd.cps.identity import canonical_national_id
 from cardd.errors import KmsUnavailable
 from cardd.kms.messages import Page
-from cardd.kms.ports import Journal
+from cardd.kms.ports import Journal, RegistryIdentity, StoredKey
 from cardd.store import rows, search, tables
 from cardd.store.connections import Connections, Database, Parameters
 from cardd.store.entities import Entities
@@ -20,6 +20,7 @@ from cardd.store.sealing import RowSealer
 
 _h, _n = tables.holder.c, tables.holder_national_id.c
 _b, _p, _j = tables.badge.c, tables.presence.c, tables.journal.c
+_k = tables.stored_key.c
 _INDEX_NATIONAL_ID = insert(tables.holder_national_id).inline()
 _FORGET_NATIONAL_IDS = delete(tables.holder_national_id).where(_n.holder_id == bindparam("key"))
 
@@ -39,6 +40,8 @@ class SqlRegistry:
         self._badges = Entities(rows.BADGE, sealer, self._connections)
         self._presences = Entities(rows.PRESENCE, sealer, self._connections)
         self._journals = Entities(rows.JOURNAL, sealer, self._connections)
+        self._stored_keys = Entities(rows.STORED_KEY, sealer, self._connections)
+        self._identities = Entities(rows.IDENTITY, sealer, self._connections)
         self._build_look_ups()
         self._build_lists()
 
@@ -62,6 +65,10 @@ class SqlRegistry:
             self._presences.query(_p.badge_id).where(_p.ended_at.is_(None)).order_by(_p.sid)
         )
         self._journal_by_uid = self._journals.by(_j.uid)
+        self._keys_by_badge = self._stored_keys.look(
+            self._stored_keys.query(_k.badge_id).order_by(_k.purpose, _k.generation)
+        )
+        self._identity = self._identities.look(select(*self._identities.columns))
 
     def _build_lists(self) -> None:
         both = select(*self._badges.columns, *self._holders.columns).select_from(
@@ -214,6 +221,33 @@ class SqlRegistry:
     def drop_journal(self, uid: bytes) -> None:
         """Delete; none is no error."""
         self._journals.drop(uid)
+
+    def add_stored_key(self, key: StoredKey) -> None:
+        """Insert; `conflict` where the badge has one of this purpose and generation."""
+        self._stored_keys.add(key)
+
+    def put_stored_key(self, key: StoredKey) -> StoredKey:
+        """Replace."""
+        return self._stored_keys.put(key)
+
+    def stored_keys(self, badge_id: str) -> list[StoredKey]:
+        """List those of a badge, by purpose and generation."""
+        return self._stored_keys.all(self._keys_by_badge, _k.badge_id, badge_id)
+
+    def drop_stored_key(self, key: StoredKey) -> None:
+        """Delete; none is no error."""
+        self._stored_keys.drop(key.badge_id, key.purpose.value, key.generation)
+
+    def identity(self) -> RegistryIdentity:
+        """Return whose registry this is; Refused (`registry_integrity`) where that is missing."""
+        found = self._connections.rows(self._identity, {})
+        if len(found) != 1:
+            self._identities.refuse((f"one of {len(found)}",))
+        return self._identities.read(found[0])
+
+    def put_identity(self, identity: RegistryIdentity) -> RegistryIdentity:
+        """Replace."""
+        return self._identities.put(identity)
 
     def _index_national_ids(self, holder: Holder) -> None:
         for national_id in sorted(_national_ids(holder)):

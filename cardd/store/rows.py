@@ -15,7 +15,7 @@ from cardd.assurance.levels import Acr
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder, HolderStatus, Picc, Scheme
 from cardd.badges.states import BadgeState
-from cardd.kms.ports import Journal
+from cardd.kms.ports import Journal, Purpose, RegistryIdentity, StoredKey
 from cardd.store import search, tables
 from cardd.store.sealing import Value
 
@@ -158,12 +158,35 @@ def _journal_values(journal: Journal) -> tuple[Value, ...]:
         journal.sealed,
         journal.client,
         journal.updated_at,
+        journal.leased_until,
         journal.version,
     )
 
 
 def _journal(row: Sequence[Any]) -> Journal:
-    return Journal(*row[:8])
+    return Journal(*row[:9])
+
+
+def _stored_key_values(key: StoredKey) -> tuple[Value, ...]:
+    return (key.badge_id, key.purpose.value, key.generation, key.sealed, key.version)
+
+
+def _stored_key(row: Sequence[Any]) -> StoredKey:
+    return StoredKey(row[0], Purpose(row[1]), *row[2:5])
+
+
+def _identity_values(identity: RegistryIdentity) -> tuple[Value, ...]:
+    return (
+        identity.id,
+        identity.opened,
+        identity.keystore_counter,
+        identity.restored,
+        identity.version,
+    )
+
+
+def _identity(row: Sequence[Any]) -> RegistryIdentity:
+    return RegistryIdentity(*row[:5])
 
 
 # A row without MAC columns is what `values` builds; see tables for the order of its columns.
@@ -184,4 +207,13 @@ PRESENCE = RowKind(
 )
 JOURNAL = RowKind(
     tables.journal, _journal_values, _journal, "an encoding of this UID is already under way"
+)
+STORED_KEY = RowKind(
+    tables.stored_key,
+    _stored_key_values,
+    _stored_key,
+    "the badge has a key of this purpose and generation",
+)
+IDENTITY = RowKind(
+    tables.registry_identity, _identity_values, _identity, "the registry has one already"
 )

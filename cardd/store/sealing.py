@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from sqlalchemy import Table
+from sqlalchemy import TableClause
 
 from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.ports import Masters, Purpose
@@ -76,7 +76,7 @@ def canonical(header: bytes, values: Sequence[Any]) -> bytes:
 class TableSeal:
     """Seals and checks the rows of one table, whose last columns are `mac_generation` and `mac`."""
 
-    def __init__(self, table: Table, sealer: RowSealer) -> None:
+    def __init__(self, table: TableClause, sealer: RowSealer) -> None:
         columns = [str(column.name) for column in table.columns]
         if columns[-2:] != ["mac_generation", "mac"]:
             raise ValueError(f"table {table.name} does not end with its seal")

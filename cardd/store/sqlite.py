@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -65,7 +66,7 @@ def create_database(path: Path, rows: tables.FirstRows) -> None:
             path.hardlink_to(draft)
         finally:
             draft.unlink()
-        _sync_directory(path.parent)
+        _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except FileExistsError:
         raise StartError(
             StartCode.REGISTRY_EXISTS,
@@ -73,6 +74,32 @@ def create_database(path: Path, rows: tables.FirstRows) -> None:
         ) from None
     except _FAILURES as error:
         raise StartError(StartCode.REGISTRY_UNAVAILABLE, _sentence(path, error)) from None
+
+
+def backup(path: Path, version: int) -> Path:
+    """Copy the file as it is now, with its log, to one beside it (mode 0600), synced.
+
+    Raises StartError (`registry_unavailable`) where it cannot be copied; no half copy stays.
+    """
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    copy = path.with_name(f"{path.name}.schema-{version}.{moment}")
+    try:
+        os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            with closing(_connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+            _sync(copy, os.O_RDWR)
+            _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        except BaseException:
+            copy.unlink()
+            raise
+    except _FAILURES as error:
+        raise StartError(
+            StartCode.REGISTRY_UNAVAILABLE,
+            f"the registry is not changed, as it cannot be copied to {copy}: "
+            f"{_sentence(path, error)}",
+        ) from None
+    return copy
 
 
 def _lay_out(draft: Path, rows: tables.FirstRows) -> None:
@@ -84,8 +111,8 @@ def _lay_out(draft: Path, rows: tables.FirstRows) -> None:
         connection.exec_driver_sql("COMMIT")
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path, mode: int) -> None:
+    descriptor = os.open(path, mode | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

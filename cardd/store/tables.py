@@ -17,12 +17,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
     Table,
     Text,
     insert,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Bytes(LargeBinary):
@@ -43,7 +45,7 @@ class Bytes(LargeBinary):
 
 # Bytewise, as SQLite compares: the order of lists is one on both, and no index depends on what
 # the system's library knows about languages, which an update of it changes under the index.
-_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -76,20 +78,42 @@ schema_version = Table(
     *_seal(),
 )
 
+# One row. `id` is random: whose registry this is, whatever file or server it is on. `opened` rises
+# each time a key service begins to use it, `keystore_counter` with the keystore that it was last
+# used with, `restored` each time people accepted that an old one was put back.
+registry_identity = Table(
+    "registry_identity",
+    metadata,
+    Column("id", Bytes, primary_key=True),
+    Column("opened", BigInteger, nullable=False),
+    Column("keystore_counter", BigInteger, nullable=False),
+    Column("restored", BigInteger, nullable=False),
+    _version(),
+    *_seal(),
+)
+
+# alembic's own note of the revision: the one in schema_version, which is sealed, is believed.
+alembic_version = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+
 holder = Table(
     "holder",
     metadata,
-    Column("id", _TEXT, primary_key=True),
-    Column("staff_number", _TEXT, nullable=False, unique=True),
-    Column("given_name", _TEXT),
-    Column("family_name", _TEXT),
-    Column("accounts", _TEXT, nullable=False),
-    Column("national_ids", _TEXT, nullable=False),
-    Column("groups", _TEXT, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("staff_number", TEXT, nullable=False, unique=True),
+    Column("given_name", TEXT),
+    Column("family_name", TEXT),
+    Column("accounts", TEXT, nullable=False),
+    Column("national_ids", TEXT, nullable=False),
+    Column("groups", TEXT, nullable=False),
     Column("valid_from", BigInteger),
     Column("valid_until", BigInteger),
-    Column("status", _TEXT, nullable=False),
-    Column("search", _TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
+    Column("search", TEXT, nullable=False),
     _version(),
     *_seal(),
 )
@@ -99,27 +123,27 @@ holder = Table(
 holder_national_id = Table(
     "holder_national_id",
     metadata,
-    Column("national_id", _TEXT, primary_key=True),
-    Column("holder_id", _TEXT, ForeignKey(holder.c.id), primary_key=True, index=True),
+    Column("national_id", TEXT, primary_key=True),
+    Column("holder_id", TEXT, ForeignKey(holder.c.id), primary_key=True, index=True),
 )
 
 badge = Table(
     "badge",
     metadata,
-    Column("id", _TEXT, primary_key=True),
+    Column("id", TEXT, primary_key=True),
     Column("uid", Bytes, nullable=False, unique=True),
     Column("aid", Integer, nullable=False),
-    Column("number", _TEXT, nullable=False, unique=True),
-    Column("scheme", _TEXT, nullable=False),
+    Column("number", TEXT, nullable=False, unique=True),
+    Column("scheme", TEXT, nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("state", _TEXT, nullable=False),
-    Column("picc", _TEXT, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("picc", TEXT, nullable=False),
     Column("transport_generation", Integer),
-    Column("reason", _TEXT),
-    Column("holder_id", _TEXT, ForeignKey(holder.c.id), index=True),
+    Column("reason", TEXT),
+    Column("holder_id", TEXT, ForeignKey(holder.c.id), index=True),
     Column("issued_at", BigInteger),
     Column("expires_at", BigInteger),
-    Column("search", _TEXT, nullable=False),
+    Column("search", TEXT, nullable=False),
     _version(),
     *_seal(),
 )
@@ -127,18 +151,18 @@ badge = Table(
 presence = Table(
     "presence",
     metadata,
-    Column("sid", _TEXT, primary_key=True),
-    Column("holder_id", _TEXT, ForeignKey(holder.c.id), nullable=False),
-    Column("badge_id", _TEXT, ForeignKey(badge.c.id)),
-    Column("certificate", _TEXT),
-    Column("device", _TEXT, nullable=False),
-    Column("client", _TEXT, nullable=False),
+    Column("sid", TEXT, primary_key=True),
+    Column("holder_id", TEXT, ForeignKey(holder.c.id), nullable=False),
+    Column("badge_id", TEXT, ForeignKey(badge.c.id)),
+    Column("certificate", TEXT),
+    Column("device", TEXT, nullable=False),
+    Column("client", TEXT, nullable=False),
     Column("auth_time", BigInteger, nullable=False),
-    Column("acr", _TEXT, nullable=False),
-    Column("amr", _TEXT, nullable=False),
+    Column("acr", TEXT, nullable=False),
+    Column("amr", TEXT, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Column("end_reason", _TEXT),
+    Column("end_reason", TEXT),
     _version(),
     *_seal(),
     Index(None, "badge_id", "ended_at"),
@@ -149,12 +173,25 @@ journal = Table(
     "journal",
     metadata,
     Column("uid", Bytes, primary_key=True),
-    Column("procedure", _TEXT, nullable=False),
-    Column("badge_id", _TEXT, nullable=False),
-    Column("step", _TEXT, nullable=False),
+    Column("procedure", TEXT, nullable=False),
+    Column("badge_id", TEXT, nullable=False),
+    Column("step", TEXT, nullable=False),
     Column("sealed", Bytes, nullable=False),
-    Column("client", _TEXT, nullable=False),
+    Column("client", TEXT, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("leased_until", BigInteger, nullable=False, server_default="0"),
+    _version(),
+    *_seal(),
+)
+
+# A badge's own keys, where they are not derived. No reference to badge, as in journal.
+stored_key = Table(
+    "stored_key",
+    metadata,
+    Column("badge_id", TEXT, primary_key=True),
+    Column("purpose", TEXT, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", Bytes, nullable=False),
     _version(),
     *_seal(),
 )

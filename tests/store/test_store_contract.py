@@ -10,7 +10,8 @@ from cardd.assurance.levels import Acr
 from cardd.badges.states import BadgeState
 from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.messages import Page
-from cardd.kms.ports import Registry
+from cardd.kms.ports import Purpose, Registry, StoredKey
+from cardd.store.opening import create_registry, open_registry
 from cardd.store.registry import SqlRegistry
 
 
@@ -203,6 +204,42 @@ def test_a_second_station_cannot_begin_an_encoding_that_is_under_way(registry, t
     mine = registry.put_journal(things.journal(client="station-1"))
     assert refused(registry.put_journal, things.journal(client="station-2")) is Code.CONFLICT
     assert registry.journal(mine.uid) == mine
+
+
+def test_a_badge_has_a_stored_key_of_each_purpose_and_generation(registry, things):
+    badge = things.badge(1).id
+    keys = [
+        StoredKey(badge, purpose, generation, bytes((generation,)) * 40)
+        for purpose in (Purpose.APP_MASTER, Purpose.PICC)
+        for generation in (1, 2)
+    ]
+    other = StoredKey(things.badge(2).id, Purpose.PICC, 1, b"other")
+    for key in (*reversed(keys), other):
+        registry.add_stored_key(key)
+    assert registry.stored_keys(badge) == keys
+    assert refused(registry.add_stored_key, replace(keys[0], sealed=b"")) is Code.CONFLICT
+    changed = registry.put_stored_key(replace(keys[1], sealed=b"new"))
+    assert refused(registry.put_stored_key, keys[1]) is Code.CONFLICT
+    registry.drop_stored_key(keys[0])
+    registry.drop_stored_key(keys[0])
+    assert registry.stored_keys(badge) == [changed, *keys[2:]]
+    assert registry.stored_keys(other.badge_id) == [other]
+
+
+def test_a_registry_knows_which_it_is_and_how_far_it_has_come(url, sealer, sql):
+    registry = create_registry(url, sealer)
+    identity = registry.identity()
+    assert (len(identity.id), identity.opened, identity.version) == (16, 0, 1)
+    later = registry.put_identity(replace(identity, opened=1, keystore_counter=7))
+    assert refused(registry.put_identity, identity) is Code.CONFLICT
+    registry.close()
+    again = open_registry(url, sealer)
+    assert again.identity() == later == replace(identity, opened=1, keystore_counter=7, version=2)
+    sql("UPDATE registry_identity SET opened = 0")
+    assert refused(again.identity) is Code.REGISTRY_INTEGRITY
+    sql("DELETE FROM registry_identity")
+    assert refused(again.identity) is Code.REGISTRY_INTEGRITY
+    again.close()
 
 
 def test_a_transaction_is_all_or_nothing(registry, things):
