@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,23 +114,35 @@ def kmip_server(
 ) -> Iterator[KmipServer]:
     """Run PyKMIP's server on a port of 127.0.0.1."""
     folder = tmp_path_factory.mktemp("kmip")
-    certificate, key = kmip_authority.issue("server", hosts=("localhost", "127.0.0.1"))
-    client_certificate, client_key = kmip_authority.issue("cardd-kms")
+    server = new_kmip_server(folder, kmip_authority, ("localhost", "127.0.0.1"))
+    with running_kmip(folder):
+        yield server
+
+
+def new_kmip_server(folder: Path, authority: Authority, hosts: tuple[str, ...]) -> KmipServer:
+    """Prepare a KMIP server whose files are in a folder and whose certificate names `hosts`."""
+    certificate, key = authority.issue(f"server-{folder.name}", hosts=hosts)
+    client_certificate, client_key = authority.issue(f"client-{folder.name}")
     (folder / "policy").mkdir()
-    port = _free_port()
-    configuration = folder / "server.conf"
-    configuration.write_text(
+    port = free_port()
+    (folder / "server.conf").write_text(
         "[server]\nhostname=127.0.0.1\n"
         f"port={port}\ncertificate_path={certificate}\nkey_path={key}\n"
-        f"ca_path={kmip_authority.certificate}\nauth_suite=TLS1.2\n"
+        f"ca_path={authority.certificate}\nauth_suite=TLS1.2\n"
         f"policy_path={folder / 'policy'}\nenable_tls_client_auth=True\nlogging_level=INFO\n"
         f"database_path={folder / 'pykmip.db'}\n"
     )
-    options = ("-f", configuration, "-l", folder / "server.log")
+    return KmipServer("127.0.0.1", port, authority, client_certificate, client_key)
+
+
+@contextmanager
+def running_kmip(folder: Path) -> Iterator[None]:
+    """Run the KMIP server of a folder; its keys stay there."""
+    options = ("-f", folder / "server.conf", "-l", folder / "server.log")
     command = (sys.executable, "-c", _KMIP_SERVER, *options)
     # It takes SIGTERM for an interruption of a client's call, and goes on.
     with service(command, ready="Starting connection", stop=signal.SIGINT):
-        yield KmipServer("127.0.0.1", port, kmip_authority, client_certificate, client_key)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +174,8 @@ def postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens at now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

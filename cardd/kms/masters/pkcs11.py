@@ -21,7 +21,7 @@ from pkcs11.types import SecretKey
 from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.masters.names import MasterName, Names
 from cardd.kms.masters.pkcs11_cmac import BLOCK, ZERO_BLOCK, Subkeys
-from cardd.kms.masters.pkcs11_token import OpenToken, mechanisms
+from cardd.kms.masters.pkcs11_token import OpenToken, mechanisms, search
 from cardd.secret import Secret
 
 Result = TypeVar("Result")
@@ -157,7 +157,7 @@ class Pkcs11Keys:
         """Return the masters in the token. One that could leave it, or is there twice, is none."""
         found: dict[MasterName, tuple[SecretKey, bool]] = {}
         template = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.TOKEN: True}
-        for key in list(session.get_objects(template)):
+        for key in search(session, template):
             parsed = self._names.parse(_label(key))
             if parsed is None or not isinstance(key, SecretKey):
                 continue

@@ -21,7 +21,7 @@ from pkcs11.util.ec import encode_named_curve_parameters
 
 from cardd.errors import Code, KmsUnavailable, Refused, StartCode, StartError
 from cardd.kms.masters.names import Names
-from cardd.kms.masters.pkcs11_token import OpenToken
+from cardd.kms.masters.pkcs11_token import OpenToken, search
 from cardd.kms.signer import public_jwk, thumbprint
 
 _ALGORITHM = "ES256"
@@ -106,7 +106,7 @@ def create_assertion_key(token: OpenToken, names: Names) -> bool:
 
     def exists(session: Session) -> bool:
         template = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.LABEL: names.assertion_key}
-        return bool(list(session.get_objects(template)))
+        return bool(search(session, template))
 
     def make(session: Session) -> None:
         curve = {Attribute.EC_PARAMS: encode_named_curve_parameters(_CURVE)}
@@ -161,7 +161,7 @@ class _Es256InToken(Algorithm):
 
 
 def _find(session: Session, kind: ObjectClass, label: str) -> Any:
-    found = list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label}))
+    found = search(session, {Attribute.CLASS: kind, Attribute.LABEL: label})
     if len(found) != 1:
         raise KmsUnavailable(f"the token has {len(found)} objects of class {kind.name} {label}")
     return found[0]

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pkcs11 import Mechanism, Session, Token, TokenFlag
+from pkcs11 import Attribute, Mechanism, Session, Token, TokenFlag
 from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class, for its type
 from pkcs11.exceptions import (
     PinExpired,
@@ -206,6 +206,16 @@ class OpenToken:
 def mechanisms(session: Session) -> set[Mechanism]:
     """Return what a session's token can do, as far as it has a name."""
     return {each for each in session.token.slot.get_mechanisms() if isinstance(each, Mechanism)}
+
+
+def search(session: Session, template: dict[Attribute, Any]) -> list[Any]:
+    """Return the objects that a template describes; PKCS11Error in a session that is lost.
+
+    That is found out before: where C_FindObjectsInit fails, python-pkcs11 leaves an object whose
+    finaliser calls the module, in whatever thread collects it.
+    """
+    _is_alive(session)
+    return list(session.get_objects(template))
 
 
 def _is_alive(session: Session) -> None:
