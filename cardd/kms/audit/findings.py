@@ -40,7 +40,8 @@ def diagnose(line: bytes, before: Entry | None, head: Head, following: Iterable[
 
     `following` are the lines after it, of which up to `LOOK_AHEAD_LINES` are read.
     """
-    later = _offset_of_next(head, following)
+    nearby = list(islice(following, LOOK_AHEAD_LINES))
+    later = _offset_of_next(head, nearby)
     try:
         entry = parse(line)
     except BrokenLine as error:
@@ -49,13 +50,14 @@ def diagnose(line: bytes, before: Entry | None, head: Head, following: Iterable[
             return Found(Finding.INSERTED, at, f"it was put in: {error}")
         return Found(Finding.EDITED, at, str(error))
     if later is not None:
-        return _out_of_place(entry, head, later)
+        moved = entry.seq > head.seq + 1 and line not in nearby
+        return _out_of_place(entry, head, later if moved else None)
     return _without_successor(entry, before, head)
 
 
 def _offset_of_next(head: Head, following: Iterable[bytes]) -> int | None:
     """Return how many lines stand before the one that follows `head`; None where it is not near."""
-    for offset, line in enumerate(islice(following, LOOK_AHEAD_LINES)):
+    for offset, line in enumerate(following):
         try:
             follow(line, head)
         except BrokenLine:
@@ -64,19 +66,13 @@ def _offset_of_next(head: Head, following: Iterable[bytes]) -> int | None:
     return None
 
 
-def _out_of_place(entry: Entry, head: Head, later: int) -> Found:
+def _out_of_place(entry: Entry, head: Head, later: int | None) -> Found:
     at = head.seq + 1
-    if entry.seq > at:
-        return Found(
-            Finding.MOVED,
-            at,
-            f"it was moved: it is line {entry.seq}, and line {at} stands {later + 1} further down",
-        )
-    return Found(
-        Finding.INSERTED,
-        at,
-        f"it was put in: it calls itself line {entry.seq}, and the true line {at} comes after it",
-    )
+    if later is not None:
+        reason = f"it was moved: it is line {entry.seq}, and line {at} is {later + 1} further down"
+        return Found(Finding.MOVED, at, reason)
+    reason = f"it was put in: it calls itself line {entry.seq}, and the true line {at} comes later"
+    return Found(Finding.INSERTED, at, reason)
 
 
 def _without_successor(entry: Entry, before: Entry | None, head: Head) -> Found:
