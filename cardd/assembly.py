@@ -19,7 +19,7 @@ from cardd.kms.masters.slots import Slot
 from cardd.kms.notices import Notices
 from cardd.kms.ports import Client, KeyService, Purpose, Right
 from cardd.kms.service import Kms
-from cardd.store.opening import create_registry, open_registry
+from cardd.store.opening import configured, create_registry, open_registry
 from cardd.store.sealing import MastersSealer
 
 EMBEDDED_RIGHTS = frozenset(Right)
@@ -47,7 +47,7 @@ def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
         keys = stack.enter_context(open_keys(config.kms))
         masters = keys.masters
         registry = stack.enter_context(
-            closing(open_registry(config.kms.registry, MastersSealer(masters), _site(config)))
+            closing(open_registry(configured(config.kms), MastersSealer(masters), _site(config)))
         )
         audit = stack.enter_context(open_audit(config.kms.audit, clock, config.kms.replica))
         core = Core(
@@ -63,6 +63,7 @@ def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
             challenges=Challenges(),
             trust=TrustStore(config.trust, online=True),
         )
+        stack.enter_context(registry.hearing(core.notices.ended, core.notices.resync))
         yield Kms(core)
 
 
@@ -73,7 +74,7 @@ def create_key_service(config: Config, slot: Slot | None = None) -> None:
     names does.
     """
     with create_keys(config.kms, slot) as masters:
-        create_registry(config.kms.registry, MastersSealer(masters), _site(config)).close()
+        create_registry(configured(config.kms), MastersSealer(masters), _site(config)).close()
 
 
 def public_keys(config: Config) -> dict[str, Any]:

@@ -122,7 +122,10 @@ class Kms(Section, frozen=True, kw_only=True):
     pin_file: Path | None = None
     kmip: KmipIdentity | None = None
     assertion_key: Annotated[str, Meta(pattern=r"^(masters|sealed:/.+)\Z")] = "masters"
-    registry: Annotated[str, Meta(pattern=r"^sqlite:/.+\Z")] = "sqlite:/var/lib/cardd/registry.db"
+    registry: Annotated[str, Meta(pattern=r"^(sqlite:/|postgresql://).+\Z")] = (
+        "sqlite:/var/lib/cardd/registry.db"
+    )
+    registry_password_file: Path | None = None
     audit: Path = Path("/var/lib/cardd/audit.jsonl")
 
     replica: ReplicaName = field(default_factory=own_name)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from cardd.kms.messages import Notice, Resync
+from cardd.assurance.presence import PresenceRecord
+from cardd.kms.messages import Notice, PresenceEnded, Resync
 
 MOST_KEPT = 4096
 
@@ -71,6 +72,18 @@ class Notices:
             for name, listener in tuple(self._listeners):
                 if name == client:
                     _tell(listener, told)
+
+    def ended(self, presence: PresenceRecord) -> None:
+        """Tell the client of a presence that another key service ended it."""
+        self.tell(presence.client, PresenceEnded(presence.sid, presence.end_reason or ""))
+
+    def resync(self) -> None:
+        """Tell every listener that notices may have been missed, and each that comes back later."""
+        with self._lock:
+            self._epoch = secrets.token_hex(8)
+            self._kept.clear()
+            for _, listener in tuple(self._listeners):
+                _tell(listener, self._told(self._sequence, Resync()))
 
     def _add(self, client: str, listener: Listener) -> Callable[[], None]:
         entry = (client, listener)
