@@ -7,7 +7,7 @@ statements that begin and end a longer one are given explicitly, as the database
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,7 +34,8 @@ class Database:
     a sentence what an error means and what to do, without parameters. `check` raises KmsUnavailable
     where the connections kept so far no longer lead to the registry. `fragile` says that a change
     which breaks a constraint ends its transaction, so that a savepoint has to go before it. `gone`
-    tells, without asking the server, whether it ended a kept connection meanwhile.
+    tells, without asking the server, whether it ended a kept connection meanwhile. `channel` is
+    how several key services on one database hear of each other; None where there is one.
     """
 
     engine: Engine
@@ -44,6 +45,21 @@ class Database:
     check: Callable[[], None]
     fragile: bool
     gone: Callable[[Connection], bool]
+    channel: "Channel | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Messages between key services on one database.
+
+    `send` is a statement with the parameter `payload`: it is heard once its transaction is stored.
+    `hear` calls its first argument with each payload, in a thread of its own, and its second where
+    some may be lost, until the end of the block. It raises StartError (`registry_in_use`,
+    `registry_unavailable`).
+    """
+
+    send: Select[Any]
+    hear: Callable[[Callable[[str], None], Callable[[], None]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)

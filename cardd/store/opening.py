@@ -1,5 +1,6 @@
 """From the configuration's `kms.registry` to a registry."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from cardd.config import Kms
 from cardd.errors import StartCode, StartError
 from cardd.store import schema, sqlite
 from cardd.store.connections import Database
@@ -15,6 +17,7 @@ from cardd.store.registry import SqlRegistry
 from cardd.store.sealing import RowSealer
 from cardd.store.tables import FirstRows
 
+CREDENTIAL = "cardd-registry-password"
 _SQLITE = "sqlite:"
 _POSTGRESQL = "postgresql:"
 
@@ -69,29 +72,37 @@ def place(url: str, password_file: Path | None = None) -> Place:
     )
 
 
-def open_registry(
-    url: str, sealer: RowSealer, site: bytes = b"", *, password_file: Path | None = None
-) -> SqlRegistry:
+def configured(kms: Kms) -> Place:
+    """Return where the configuration says that the registry is; StartError as `place`.
+
+    The password is in `registry_password_file`, or in the credential `cardd-registry-password` that
+    systemd gives.
+    """
+    file = kms.registry_password_file
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if file is None and folder and (Path(folder) / CREDENTIAL).exists():
+        file = Path(folder) / CREDENTIAL
+    return place(kms.registry, file)
+
+
+def open_registry(where: Place, sealer: RowSealer, site: bytes = b"") -> SqlRegistry:
     """Open a registry that exists.
 
     `site` stands for what the badges' keys depend on besides the masters; it is compared with what
     the registry was made with.
 
-    Raises StartError: as `place`, and `registry_not_found`, `registry_version`,
-    `registry_unavailable`.
+    Raises StartError: `registry_not_found`, `registry_version`, `registry_unavailable`,
+    `config_invalid` where it is another site's.
     """
-    where = place(url, password_file)
     database = where.open()
     schema.require(database, sealer, site, where.name)
     return SqlRegistry(database, sealer)
 
 
-def create_registry(
-    url: str, sealer: RowSealer, site: bytes = b"", *, password_file: Path | None = None
-) -> SqlRegistry:
+def create_registry(where: Place, sealer: RowSealer, site: bytes = b"") -> SqlRegistry:
     """Create an empty registry and open it; StartError as `open_registry`, or `registry_exists`."""
-    place(url, password_file).create(schema.first_rows(sealer, site))
-    return open_registry(url, sealer, site, password_file=password_file)
+    where.create(schema.first_rows(sealer, site))
+    return open_registry(where, sealer, site)
 
 
 def _postgres() -> tuple[ModuleType, Callable[[str, Path | None], Any]]:

@@ -9,16 +9,28 @@ two transactions is found by its version.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, NullPool, create_engine, inspect
+from sqlalchemy import (
+    Connection,
+    NullPool,
+    Text,
+    bindparam,
+    create_engine,
+    func,
+    inspect,
+    literal_column,
+    select,
+)
 from sqlalchemy.exc import DBAPIError
 
 from cardd.errors import StartCode, StartError
 from cardd.store import tables
-from cardd.store.connections import FAILURES, Database
+from cardd.store.connections import FAILURES, Channel, Database
 from cardd.store.postgres_address import Address
+from cardd.store.postgres_feed import CHANNEL, feeding
 from cardd.store.postgres_link import IN_USE, Door, Explained, Link, gone
 
 _AGAIN = "another change holds the row; try again"
@@ -108,6 +120,12 @@ def _database(address: Address, kind: type[psycopg.Connection[Any]] = Link) -> D
         check=lambda: None,
         fragile=True,
         gone=gone,
+        channel=Channel(
+            select(
+                func.pg_notify(literal_column(f"'{CHANNEL}'"), bindparam("payload", type_=Text))
+            ),
+            partial(feeding, door),
+        ),
     )
 
 

@@ -1,7 +1,8 @@
 """The registry: what kms.ports.Registry promises, on an SQL database."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from secrets import token_hex
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, or_, select
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, or_, se
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder
 from cardd.cps.identity import canonical_national_id
-from cardd.errors import KmsUnavailable
+from cardd.errors import CarddError, KmsUnavailable
 from cardd.kms.messages import Page
 from cardd.kms.ports import Journal, RegistryIdentity, StoredKey
 from cardd.store import rows, search, tables
@@ -36,6 +37,8 @@ class SqlRegistry:
 
     def __init__(self, database: Database, sealer: RowSealer) -> None:
         self._connections = Connections(database)
+        self._channel = database.channel
+        self._own = token_hex(8)
         self._holders = Entities(rows.HOLDER, sealer, self._connections)
         self._badges = Entities(rows.BADGE, sealer, self._connections)
         self._presences = Entities(rows.PRESENCE, sealer, self._connections)
@@ -95,6 +98,32 @@ class SqlRegistry:
         outer one decides on the rest.
         """
         return self._connections.atomically()
+
+    @contextmanager
+    def hearing(
+        self, ended: Callable[[PresenceRecord], None], missed: Callable[[], None]
+    ) -> Iterator[None]:
+        """Call `ended` for each presence that another key service on this database ends.
+
+        `missed` is called where some of that may be lost. Both are called in a thread of the
+        registry's own, until the end of the block. Raises StartError (`registry_in_use`) while the
+        registry is migrated, or `registry_unavailable`.
+        """
+
+        def heard(payload: str) -> None:
+            origin, _, sid = payload.partition(" ")
+            if origin == self._own:
+                return
+            try:
+                presence = self.presence(sid)
+            except CarddError:
+                missed()
+                return
+            if presence is not None and presence.ended_at is not None:
+                ended(presence)
+
+        with nullcontext() if self._channel is None else self._channel.hear(heard, missed):
+            yield
 
     def close(self) -> None:
         """Close all connections; later calls raise KmsUnavailable."""
@@ -194,7 +223,11 @@ class SqlRegistry:
 
     def put_presence(self, presence: PresenceRecord) -> PresenceRecord:
         """Replace."""
-        return self._presences.put(presence)
+        if presence.ended_at is None or self._channel is None:
+            return self._presences.put(presence)
+        with self.atomically():
+            self._connections.rows(self._channel.send, {"payload": f"{self._own} {presence.sid}"})
+            return self._presences.put(presence)
 
     def presence(self, sid: str) -> PresenceRecord | None:
         """Find by sid."""

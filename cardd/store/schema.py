@@ -50,8 +50,9 @@ def require(database: Database, sealer: RowSealer, site: bytes, name: str) -> No
     if row[1] != site:
         raise StartError(
             StartCode.CONFIG_INVALID,
-            f"the badges of the registry {name} were encoded with another badge.system_identifier "
-            "or badge.aid_order: put back the values it was made with, or no badge is recognised",
+            f"the badges of the registry {name} were encoded with another badge.keys, "
+            "badge.system_identifier or badge.aid_order: put back the values it was made with, or "
+            "no badge is recognised",
         )
 
 
