@@ -1,6 +1,7 @@
 """One client's connection: who it is, how many there may be, and errors below the routes."""
 
 import asyncio
+import contextlib
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Hashable
@@ -53,6 +54,8 @@ class Door:
         self.rules = rules
         self._of: defaultdict[Hashable, dict[Connection, None]] = defaultdict(dict)
         self._total = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._prefix = secrets.token_hex(8)
         self._numbers = 0
 
@@ -72,6 +75,7 @@ class Door:
             idle.force_close()
         self._of[connection.caller.account][connection] = None
         self._total += 1
+        self._empty.clear()
         return True
 
     def leave(self, connection: "Connection") -> None:
@@ -83,6 +87,13 @@ class Door:
             self._total -= 1
             if not own:
                 del self._of[account]
+            if not self._total:
+                self._empty.set()
+
+    async def emptied(self, limit_s: float) -> None:
+        """Wait until every connection has left, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), limit_s)
 
     def name(self) -> str:
         """Return a name that no other connection has."""

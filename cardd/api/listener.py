@@ -40,6 +40,8 @@ class Listener:
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
+        # Over TLS a connection ends with a farewell of both sides.
+        await self._door.emptied(TLS_END_S)
 
     async def _serve(self, tls: ssl.SSLContext | None) -> asyncio.Server:
         # Its own descriptor of the same socket: closing it leaves the queue of the socket alone.

@@ -2,7 +2,11 @@
 
 import asyncio
 import hashlib
+import http.client
+import json
 import os
+import queue
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,10 +24,12 @@ from cardd.api.kms_clients import ClientTable
 from cardd.api.kms_server import KmsServer, serve_kms
 from cardd.config import Config
 from cardd.config_kms import KmsClient, KmsRight, Listen, Tls
+from cardd.kms import messages as m
 from cardd.kms.ports import KeyService, Right
 from cardd.kms.remote import remote_key_service
 from cardd.worker import Workers
 from tests.kms.kms_world import MovedClock
+from tests.limits import SOON_S
 from tests.services.certificates import Authority
 
 Way = Literal["embedded", "unix", "tls"]
@@ -149,12 +155,19 @@ class Served:
         try:
             with assembly.open_kms(self.config, self._clock) as kms:
                 self._loop.run_until_complete(self._serve(kms))
+                self._loop.run_until_complete(self._abort_all())
         except BaseException as error:
             if self._started.done():
                 raise
             self._started.set_exception(error)
         finally:
             self._loop.close()
+
+    async def _abort_all(self) -> None:
+        """Break what was still shaking hands: a process that ends does the same."""
+        for transport in tuple(self._loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
+        await asyncio.sleep(0.01)
 
     async def _serve(self, kms: Any) -> None:
         workers = Workers("kms", 4)
@@ -202,3 +215,59 @@ def reached(
         url = running.unix if way == "unix" else running.https
         with remote_key_service((url,), certificates.of_client()) as service:
             yield service
+
+
+class Heard:
+    """A listener that remembers, and waits."""
+
+    def __init__(self) -> None:
+        self._told: queue.SimpleQueue[m.Notice] = queue.SimpleQueue()
+
+    def __call__(self, notice: m.Notice) -> None:
+        self._told.put(notice)
+
+    def next(self) -> m.Notice:
+        return self._told.get(timeout=SOON_S)
+
+    @property
+    def empty(self) -> bool:
+        return self._told.empty()
+
+
+def in_thread(function: Callable[[], object]) -> object:
+    """Call a function in another thread, over whose connection it goes; return what it does."""
+    result: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            result.put(function())
+        except Exception as error:  # noqa: BLE001 - it is looked at by the test
+            result.put(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(SOON_S)
+    return result.get(timeout=1)
+
+
+def events(folder: Path, name: str) -> list[dict[str, Any]]:
+    lines = map(json.loads, (folder / "audit.jsonl").read_text().splitlines())
+    return [line["facts"] for line in lines if line["event"] == name]
+
+
+def on_socket(running: Served) -> http.client.HTTPConnection:
+    """Return a connection to the Unix socket."""
+    connection = http.client.HTTPConnection("kms")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(SOON_S)
+    connection.sock.connect(str(running.config.kms.listen.socket))
+    return connection
+
+
+def asked(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> Any:
+    """Return the status and the JSON body of an answer."""
+    raw = None if body is None else json.dumps(body).encode()
+    connection.request(method, path, raw, {"Content-Type": "application/json"} if raw else {})
+    response = connection.getresponse()
+    content = response.read()
+    return response.status, json.loads(content) if content else None

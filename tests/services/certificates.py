@@ -38,13 +38,15 @@ class Authority:
         path.write_bytes(certificate.public_bytes(Encoding.PEM))
         return cls(folder, path, subject, key)
 
-    def issue(self, name: str, *, hosts: tuple[str, ...] = ()) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, *, hosts: tuple[str, ...] = (), expired: bool = False
+    ) -> tuple[Path, Path]:
         """Issue a certificate, for a server where `hosts` has names; return it and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         authority = self.key.public_key()
         builder = (
-            _builder(_name(name), self.name, key.public_key())
+            _builder(_name(name), self.name, key.public_key(), ended=expired)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -65,9 +67,9 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, ended: bool = False
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC) - (31 * _DAY if ended else 0 * _DAY)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
