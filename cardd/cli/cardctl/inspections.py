@@ -29,6 +29,7 @@ _GENUINE = {
     "not-checked": "not proven: the card hides the number that was signed",
     "not-supported": "not proven: the card gives no signature",
 }
+_VIRTUAL = "no, a virtual card: signed with a test key"
 _KEYS = {"2tdea": "DES", "3tdea": "3K3DES", "aes": "AES"}
 _MODES = {"plain": "in clear", "mac": "with a MAC", "full": "enciphered"}
 _NOTE = ("- ", None)
@@ -74,7 +75,9 @@ def _card_facts(card: Mapping[str, Any]) -> dict[str, str]:
     facts = {
         "card": f"{product}, {_size(storage)}" if storage else product,
         "number": f"{card['uid']} ({_UIDS.get(card['uid_kind'], '')})",
-        "genuine": _GENUINE[genuine["state"]].format(genuine["key"]),
+        "genuine": _VIRTUAL
+        if genuine["test"]
+        else _GENUINE[genuine["state"]].format(genuine["key"]),
     }
     if made is not None:
         facts["made"] = f"week {made['week']} of {made['year']}, batch {card['batch']}"
@@ -130,6 +133,8 @@ def _line(name: str, level: Mapping[str, Any]) -> Text:
         parts.append(f"{count} {kind} key{'s' if count > 1 else ''}")
     if level.get("key_versions"):
         parts.append("of version " + " and ".join(str(each) for each in level["key_versions"]))
+    if level.get("df_name"):
+        parts.append(f"name {level['df_name']}")
     settings = level.get("settings")
     if settings is None:
         parts.append("settings not told without its key")
