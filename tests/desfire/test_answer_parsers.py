@@ -64,6 +64,7 @@ OF_ONE_METHOD: dict[str, dict[str, Any]] = {
 }
 NEED_A_SESSION = {
     "authenticate_ev2_non_first",
+    "authenticate_lrp_non_first",
     "change_file_settings",
     "change_key",
     "change_key_settings",
