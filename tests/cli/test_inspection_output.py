@@ -54,7 +54,7 @@ def test_a_card_that_tells_nothing_is_said_to_tell_nothing(
 ) -> None:
     lines = shown(capsys)
     assert "card     not a DESFire that is known" in lines
-    assert "number   04112233445566 (7 bytes, fixed)" in lines
+    assert "UID      04112233445566 (7 bytes, fixed)" in lines
     assert "Nothing to say about it." in lines
     assert any("its applications are not listed without its key" in line for line in lines)
 

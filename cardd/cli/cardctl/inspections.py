@@ -26,7 +26,7 @@ _UIDS = {
 _GENUINE = {
     "genuine": "yes, signed by its maker ({})",
     "not-verified": "not proven: its signature is by none of the keys that are known",
-    "not-checked": "not proven: the card hides the number that was signed",
+    "not-checked": "not proven: the card hides the UID that was signed",
     "not-supported": "not proven: the card gives no signature",
 }
 _VIRTUAL = "no, a virtual card: signed with a test key"
@@ -74,7 +74,7 @@ def _card_facts(card: Mapping[str, Any]) -> dict[str, str]:
     genuine = card["originality"]
     facts = {
         "card": f"{product}, {_size(storage)}" if storage else product,
-        "number": f"{card['uid']} ({_UIDS.get(card['uid_kind'], '')})",
+        "UID": f"{card['uid']} ({_UIDS.get(card['uid_kind'], '')})",
         "genuine": _VIRTUAL
         if genuine["test"]
         else _GENUINE[genuine["state"]].format(genuine["key"]),
