@@ -223,6 +223,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "count": int,
     "record_bytes": int,
     "change_is_free": bool,
+    "random_uid_for_ever": bool,
     "aid": int,
     "key": _key,
     "new_key": _key,
