@@ -85,6 +85,9 @@ def test_applications_and_files_are_shown_with_who_may_what(
         {"number": 1},
         {"number": 2, "type": "linear", "mode": "plain", "size_bytes": 16, "records": 5,
          "read": "free", "write": 3, "read_write": "never", "change": 0},
+        {"number": 4, "type": "standard", "mode": "full", "size_bytes": 32,
+         "read": 1, "write": "never", "read_write": "never", "change": 0,
+         "additional": [{"read": "free", "write": 2, "read_write": "never", "change": "never"}]},
     ]  # fmt: skip
     application = {
         "aid": "123456", "df_name": "D276", "settings": OPEN, "key_count": 3, "key_type": "3tdea",
@@ -98,4 +101,5 @@ def test_applications_and_files_are_shown_with_who_may_what(
         "file 2: linear, 16 bytes, at most 5 records, in clear; "
         "read: anybody, write: key 3, change: key 0"
     ) in text
+    assert "read: key 1, change: key 0; or read: anybody, write: key 2" in text
     assert "application 654321; settings not told without its key" in text

@@ -157,13 +157,17 @@ def _files(level: Mapping[str, Any]) -> Iterator[Text]:
             continue
         size = f", {file['size_bytes']} bytes" if file.get("size_bytes") else ""
         records = f", at most {file['records']} records" if file.get("records") else ""
-        rights = ", ".join(
-            f"{right.replace('_', ' and ')}: {_who(file[right])}"
-            for right in ("read", "write", "read_write", "change")
-            if file[right] != "never"
-        )
+        rights = "; or ".join(map(_rights, (file, *file.get("additional", ()))))
         mode = _MODES.get(file["mode"], file["mode"])
         yield Text(plain(f"file {file['number']}: {file['type']}{size}{records}, {mode}; {rights}"))
+
+
+def _rights(rights: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{right.replace('_', ' and ')}: {_who(rights[right])}"
+        for right in ("read", "write", "read_write", "change")
+        if rights[right] != "never"
+    )
 
 
 def _who(right: int | str) -> str:
