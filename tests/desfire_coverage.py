@@ -3,8 +3,8 @@
     pytest --desfire-coverage=95
 
 Tracing slows Python 3.11 down by half, wherever it runs. So what is traced is the import of the
-driver, and the tests of its own folder; and of those not the random ones (marker `fuzz`): what a
-line does is to be pinned by a test that names it.
+driver, and the tests of its own folder; and of those neither the random ones (marker `fuzz`) nor
+those that try everything (`exhaustive`): what a line does is to be pinned by a test that names it.
 """
 
 import importlib
@@ -22,6 +22,7 @@ from coverage import Coverage, CoverageData
 ROOT = Path(__file__).parent.parent
 MEASURED = "cardd/desfire"
 TRACED_TESTS = "tests/desfire/"
+UNTRACED_MARKERS = ("fuzz", "exhaustive")
 OPTION = "--desfire-coverage"
 
 
@@ -66,7 +67,7 @@ class DesfireCoverage:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        if item.nodeid.startswith(TRACED_TESTS) and not item.get_closest_marker("fuzz"):
+        if _is_traced(item):
             with self._traced():
                 return (yield)
         return (yield)
@@ -111,6 +112,11 @@ class DesfireCoverage:
             f"together {totals['percent_covered']:.1f} %; at least {self._least:g} % are asked for",
             red=short,
         )
+
+
+def _is_traced(item: pytest.Item) -> bool:
+    untraced = any(item.get_closest_marker(name) for name in UNTRACED_MARKERS)
+    return item.nodeid.startswith(TRACED_TESTS) and not untraced
 
 
 def _share(covered: int, of: int) -> str:

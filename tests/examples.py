@@ -1,13 +1,14 @@
 """A pytest plugin: how many examples random tests try, and which.
 
 In `make test` few, and the same each time. With CARDD_FUZZ=N, as `make fuzz` sets it, N times as
-many, and others for each `--hypothesis-seed`.
+many, and others for each `--hypothesis-seed`; what fails is then made as small as can be, which
+takes minutes that `make test` has not.
 """
 
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _TIMES = int(os.environ.get("CARDD_FUZZ", "0"))
 _PROFILE = "cardd"
@@ -24,5 +25,6 @@ def examples(number: int, *, steps: int = 50) -> settings:
     return settings(
         max_examples=number * max(_TIMES, 1),
         stateful_step_count=steps,
+        phases=tuple(Phase) if _TIMES else (Phase.explicit, Phase.reuse, Phase.generate),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )

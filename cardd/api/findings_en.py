@@ -20,7 +20,7 @@ TEXTS: dict[F, FindingText] = {
     ),
     F.PICC_KEY_NOT_OURS: FindingText(
         "The card's master key is not the one that this establishment gave it.",
-        "Somebody changed it, or this is another card with the same number. Revoke the badge and "
+        "Somebody changed it, or this is another card with the same UID. Revoke the badge and "
         "encode another.",
     ),
     F.BADGE_KEY_NOT_OURS: FindingText(
@@ -40,15 +40,15 @@ TEXTS: dict[F, FindingText] = {
         "Nothing personal and nothing that opens a door may be in it. Tell its owner.",
     ),
     F.RANDOM_UID: FindingText(
-        "The card shows another number at each tap.",
+        "The card shows another UID (serial number) at each tap.",
         "It cannot be a badge here, and this cannot be undone: take another card.",
     ),
     F.UID_LENGTH: FindingText(
-        "The card's number has {bytes} bytes; a badge needs 7.",
+        "The card's UID (serial number) has {bytes} bytes; a badge needs 7.",
         "It cannot be a badge here: take another card.",
     ),
     F.UID_MISMATCH: FindingText(
-        "The card says that its number is {card}, and the reader says {reader}.",
+        "The card says that its UID is {card}, and the reader says {reader}.",
         "It may be a copy. Do not use it, and keep it for whoever looks after security.",
     ),
     F.NOT_A_DESFIRE: FindingText(
@@ -114,7 +114,7 @@ WORDS = {
     "master": "the master key of the badge",
     "authenticate": "the key that proves the badge",
     "another-badge": "another badge has it too",
-    "without-uid": "it was made without the card's number, so that every such badge has it",
+    "without-uid": "it was made without the card's UID, so that every such badge has it",
     "zeros": "it is made of zeros, which everybody knows",
     "read": "read",
     "write": "write",
@@ -132,7 +132,7 @@ WORDS = {
     "encode-transport": "encoding",
     "rekey": "renewal of its keys",
     "wipe": "wiping",
-    "uid": "its number",
+    "uid": "its UID",
     "picc-settings": "the settings of the card",
     "picc-key-version": "the version of the card's master key",
     "application": "the establishment's application is not there",

@@ -20,7 +20,7 @@ TEXTS: dict[F, FindingText] = {
     ),
     F.PICC_KEY_NOT_OURS: FindingText(
         "La clé maîtresse de la carte n'est pas celle que l'établissement lui a donnée.",
-        "Quelqu'un l'a changée, ou c'est une autre carte de même numéro. Révoquez le badge et "
+        "Quelqu'un l'a changée, ou c'est une autre carte de même UID. Révoquez le badge et "
         "encodez-en un autre.",
     ),
     F.BADGE_KEY_NOT_OURS: FindingText(
@@ -42,15 +42,15 @@ TEXTS: dict[F, FindingText] = {
         "propriétaire.",
     ),
     F.RANDOM_UID: FindingText(
-        "La carte montre un autre numéro à chaque passage.",
+        "La carte montre un autre UID (numéro de série) à chaque passage.",
         "Elle ne peut pas servir de badge ici, et c'est définitif : prenez une autre carte.",
     ),
     F.UID_LENGTH: FindingText(
-        "Le numéro de la carte a {bytes} octets ; il en faut 7 à un badge.",
+        "L'UID (numéro de série) de la carte a {bytes} octets ; il en faut 7 à un badge.",
         "Elle ne peut pas servir de badge ici : prenez une autre carte.",
     ),
     F.UID_MISMATCH: FindingText(
-        "La carte dit avoir le numéro {card}, et le lecteur lit {reader}.",
+        "La carte dit avoir l'UID {card}, et le lecteur lit {reader}.",
         "C'est peut-être une copie. Ne l'utilisez pas et gardez-la pour le responsable de la "
         "sécurité.",
     ),
@@ -118,7 +118,7 @@ WORDS = {
     "master": "la clé maîtresse du badge",
     "authenticate": "la clé qui prouve le badge",
     "another-badge": "un autre badge l'a aussi",
-    "without-uid": "elle a été faite sans le numéro de la carte, et tous ces badges l'ont",
+    "without-uid": "elle a été faite sans l'UID de la carte, et tous ces badges l'ont",
     "zeros": "elle est faite de zéros, que tout le monde connaît",
     "read": "lire",
     "write": "écrire",
@@ -136,7 +136,7 @@ WORDS = {
     "encode-transport": "encodage",
     "rekey": "renouvellement de ses clés",
     "wipe": "effacement",
-    "uid": "son numéro",
+    "uid": "son UID",
     "picc-settings": "les réglages de la carte",
     "picc-key-version": "la version de la clé maîtresse de la carte",
     "application": "l'application de l'établissement n'y est pas",

@@ -13,6 +13,7 @@ from cardd.client.admin import AdminClient
 from cardd.client.client import Client, new_nonce
 from cardd.client.errors import CarddProblem, ClientError, DaemonUnavailable
 from cardd.client.events import EventStream
+from cardd.client.inspections import Finding, Inspection
 from cardd.client.models import (
     Badge,
     CardSummary,
@@ -29,9 +30,9 @@ from cardd.client.operations import (
     AuthenticationResult,
     Enrolment,
     PinWanted,
-    Problem,
     Receipt,
 )
+from cardd.client.problems import Problem
 
 __all__ = [
     "AdminClient",
@@ -47,7 +48,9 @@ __all__ = [
     "Enrolment",
     "Event",
     "EventStream",
+    "Finding",
     "Holder",
+    "Inspection",
     "Page",
     "PinWanted",
     "Presence",

@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from cardd.client.client import Client
+from cardd.client.errors import DaemonUnavailable
+from cardd.client.inspections import Inspection
 from cardd.client.models import Badge, Holder, Page
 from cardd.client.operations import Enrolment, Receipt
 from cardd.client.parsing import items, member, parsed
@@ -61,7 +63,7 @@ class AdminClient(Client):
     ) -> Receipt:
         """Encode the badge in the reader, or the next one shown, for a holder (by id)."""
         started = self.start_enrolment("encode", holder=holder, reader=reader, timeout_s=timeout_s)
-        return self._finished(started, timeout_s, progress)
+        return _receipt(self._finished(started, timeout_s, progress))
 
     def prepare(
         self,
@@ -72,7 +74,28 @@ class AdminClient(Client):
     ) -> Receipt:
         """Give a factory-fresh badge its transport key, in a trusted room."""
         started = self.start_enrolment("prepare", reader=reader, timeout_s=timeout_s)
-        return self._finished(started, timeout_s, progress)
+        return _receipt(self._finished(started, timeout_s, progress))
+
+    def inspect(
+        self,
+        *,
+        reader: str | None = None,
+        timeout_s: float = 60.0,
+        try_default_keys: bool = False,
+        progress: Callable[[Enrolment], None] | None = None,
+    ) -> Inspection:
+        """Say what the card in the reader is, what it holds and what is wrong with it.
+
+        Nothing on it changes. `try_default_keys` also tries keys that everybody knows, which a
+        card may count as failed attempts.
+        """
+        started = self.start_enrolment(
+            "inspect",
+            reader=reader,
+            timeout_s=timeout_s,
+            try_default_keys=try_default_keys or None,
+        )
+        return _inspection(self._finished(started, timeout_s, progress))
 
     def rekey(
         self,
@@ -86,7 +109,7 @@ class AdminClient(Client):
         started = self.start_enrolment(
             "rekey", reader=reader, timeout_s=timeout_s, generation=generation
         )
-        return self._finished(started, timeout_s, progress)
+        return _receipt(self._finished(started, timeout_s, progress))
 
     def wipe(
         self,
@@ -97,7 +120,7 @@ class AdminClient(Client):
     ) -> Receipt:
         """Make a revoked badge a prepared blank again."""
         started = self.start_enrolment("wipe", reader=reader, timeout_s=timeout_s)
-        return self._finished(started, timeout_s, progress)
+        return _receipt(self._finished(started, timeout_s, progress))
 
     def start_enrolment(
         self,
@@ -107,9 +130,10 @@ class AdminClient(Client):
         timeout_s: float = 60.0,
         **members: Any,
     ) -> Enrolment:
-        """Start to `prepare`, `encode`, `rekey` or `wipe` a badge, and return at once.
+        """Start to `prepare`, `encode`, `rekey`, `wipe` or `inspect` a badge, and return at once.
 
-        `members` are those of the action: `holder` (an id) to encode, `generation` to re-key.
+        `members` are those of the action: `holder` (an id) to encode, `generation` to re-key,
+        `try_default_keys` to inspect.
         """
         given = {"reader": reader, **members}
         body: dict[str, Any] = {"action": action, "timeout_s": timeout_s}
@@ -133,7 +157,7 @@ class AdminClient(Client):
         started: Enrolment,
         timeout_s: float,
         progress: Callable[[Enrolment], None] | None,
-    ) -> Receipt:
+    ) -> Receipt | Inspection:
         ended = until_ended(
             started,
             timeout_s,
@@ -144,3 +168,15 @@ class AdminClient(Client):
         if ended.result is None:
             raise failure(ended)
         return ended.result
+
+
+def _receipt(result: Receipt | Inspection) -> Receipt:
+    if not isinstance(result, Receipt):
+        raise DaemonUnavailable("the daemon answered with an inspection that nobody asked for")
+    return result
+
+
+def _inspection(result: Receipt | Inspection) -> Inspection:
+    if not isinstance(result, Inspection):
+        raise DaemonUnavailable(f"the daemon {result.type} a badge that was to be inspected")
+    return result

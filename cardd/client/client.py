@@ -11,8 +11,9 @@ from urllib.parse import quote
 from cardd.client.errors import CarddProblem, ClientError
 from cardd.client.events import EventStream
 from cardd.client.models import Cps, Presence, Reader, Status
-from cardd.client.operations import Authentication, AuthenticationResult, PinWanted, Problem
+from cardd.client.operations import Authentication, AuthenticationResult, PinWanted
 from cardd.client.parsing import items, member, parsed
+from cardd.client.problems import Problem
 from cardd.client.transport import Transport
 from cardd.client.waiting import POLL_S, failure, until_ended
 

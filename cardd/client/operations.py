@@ -2,38 +2,11 @@
 
 from dataclasses import dataclass
 
-from cardd.client.errors import CarddProblem
+from cardd.client.inspections import Inspection
 from cardd.client.models import CardSummary, Holder, Json
+from cardd.client.problems import Problem
 
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why an operation failed, or was interrupted."""
-
-    code: str
-    status: int
-    detail: str
-    user_message: str
-    facts: Json
-
-    @classmethod
-    def parse(cls, raw: Json) -> "Problem":
-        """Read a problem (RFC 9457); what is no standard member is a fact."""
-        standard = {"type", "title", "status", "detail", "code", "user_message", "instance"}
-        return cls(
-            raw["code"],
-            raw["status"],
-            raw.get("detail", ""),
-            raw.get("user_message", ""),
-            {name: value for name, value in raw.items() if name not in standard},
-        )
-
-    @classmethod
-    def of(cls, error: CarddProblem) -> "Problem":
-        """Return a problem that was raised."""
-        return cls(error.code, error.status, error.detail, error.user_message, error.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +157,7 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """An encoding; `progress` is steps done and steps in all.
+    """Work on a badge, or a look at a card; `progress` is steps done and steps in all.
 
     `problem` in a state that is not final says what interrupted it: show the badge again.
     """
@@ -193,18 +166,22 @@ class Enrolment:
     state: str
     expires_at: float
     progress: tuple[int, int] | None
-    result: Receipt | None
+    result: Receipt | Inspection | None
     problem: Problem | None
 
     @classmethod
     def parse(cls, raw: Json) -> "Enrolment":
-        """Read an encoding."""
+        """Read an enrolment."""
         progress, result, problem = raw.get("progress"), raw.get("result"), raw.get("problem")
         return cls(
             raw["id"],
             raw["state"],
             raw["expires_at"],
             (progress[0], progress[1]) if progress else None,
-            Receipt.parse(result) if result else None,
+            _result(result) if result else None,
             Problem.parse(problem) if problem else None,
         )
+
+
+def _result(raw: Json) -> Receipt | Inspection:
+    return Inspection.parse(raw) if raw["type"] == "inspection" else Receipt.parse(raw)

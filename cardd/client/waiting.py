@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from cardd.client.errors import CarddProblem, DaemonUnavailable
-from cardd.client.operations import FINAL_STATES, Problem
+from cardd.client.operations import FINAL_STATES
+from cardd.client.problems import Problem
 
 POLL_S = 25.0
 # How much longer than the daemon was told to wait, an operation may stay open.

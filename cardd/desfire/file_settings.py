@@ -1,10 +1,10 @@
 """The answer to GetFileSettings: what a card says of a file.
 
 The layouts are those that manuals of readers print (QM-ABCM7, 5.8.2.11), with what EV2 and EV3 add:
-bit 7 of the options says that further sets of access rights follow (NXP's reader library,
-phalMfdfEVx), bit 6 that the settings of Secure Dynamic Messaging do (NT4H2421Gx, table 73). An
-answer with both is refused, as their order is not published; so are a file mapped to a MIFARE
-Classic (bit 5) and a transaction MAC file, which no command here creates.
+bit 7 of the options says that further sets of access rights follow (proxmark3), bit 6 that the
+settings of Secure Dynamic Messaging do (NT4H2421Gx, table 73). An answer with both is refused, as
+their order is not published; so are a file mapped to a MIFARE Classic (bit 5) and a transaction MAC
+file, which no command here creates.
 """
 
 from collections.abc import Callable

@@ -175,8 +175,8 @@ def encode_change(
 ) -> bytes:
     """Return what follows the file number in ChangeFileSettings.
 
-    Sources: NT4H2421Gx, table 69, and AN12196, table 18, for `sdm`; NXP's reader library
-    (phalMfdfEVx) for `additional`. How both go together is not published.
+    Sources: NT4H2421Gx, table 69, and AN12196, table 18, for `sdm`; for `additional` proxmark3
+    (chfilesettings; not confirmed on a card). How both go together is not published.
     """
     if additional and sdm:
         raise ValueError("additional access rights and mirrors do not go together here")

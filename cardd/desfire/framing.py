@@ -92,11 +92,13 @@ def _send_part(ins: Ins, apdu: bytes) -> Exchange[None]:
 
 def _collect(ins: Ins, apdu: bytes, limit: int) -> Exchange[tuple[bytes, ...]]:
     frames: list[bytes] = []
+    room = limit
     for _ in range(_SPARE_FRAMES + limit // _LEAST_ANSWER_FRAME_BYTES):
         (answer,) = yield from send(apdu)
         frame = parse_frame(ins, answer)
         frames.append(frame.data)
-        if sum(map(len, frames)) > limit:
+        room -= len(frame.data)
+        if room < 0:
             raise CardProtocolError(f"the answer to {ins.name} exceeds {limit} bytes")
         if not frame.more:
             return tuple(frames)

@@ -149,6 +149,7 @@ class _Inspection:
         if self._try_default_keys:
             picc = yield from self._with_default_keys(picc)
             applications = yield from _each(self._with_default_keys(one) for one in applications)
+            yield from self._selected(PICC_AID)  # who comes next expects no session
         return PiccContent(
             version,
             picc,

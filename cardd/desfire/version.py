@@ -108,8 +108,8 @@ class Version:
 def parse_uid(field: bytes) -> bytes:
     """Return the UID of GetVersion's or GetCardUID's answer: 4, 7 or 10 bytes.
 
-    7 bytes stand alone; 4 and 10 follow a format byte, not read here, and their number (NXP's
-    reader library for DESFire Light; not confirmed on a card). CardProtocolError for all else.
+    7 bytes stand alone; 4 and 10 follow a format byte, not read here, and their number (not
+    published by data sheets; not confirmed on a card). CardProtocolError for all else.
     """
     if len(field) == _UID_BYTES:
         return field

@@ -14,10 +14,14 @@ from cardd.badges.inspection.facts import (
     KeySettingsFacts,
     OriginalityFacts,
     RegistryFacts,
+    RightsFacts,
 )
 from cardd.badges.inspection.findings import Finding, FindingCode, Severity
+from cardd.badges.inspection.reading import application_facts
 from cardd.badges.inspection.rules import findings
 from cardd.badges.model import Scheme
+from cardd.desfire.file_settings import parse_file_settings
+from cardd.desfire.inspection import ApplicationContent, FileContent
 
 pytestmark = pytest.mark.unit
 
@@ -27,6 +31,8 @@ UID = "04112233445566"
 POLICY = Policy(OURS, Scheme.EV1_AES)
 CLOSED = KeySettingsFacts(0, True, False, False, True)
 OPEN = KeySettingsFacts(0, True, True, True, True)
+CLOSED_RIGHTS = RightsFacts(read=1, write="never", read_write="never", change="never")
+FREE_READING = msgspec.structs.replace(CLOSED_RIGHTS, read="free")
 PICC = ApplicationFacts(aid="000000", settings=CLOSED, key_versions=(7,))
 
 CARD = CardFacts(
@@ -176,6 +182,7 @@ def test_free_listing() -> None:
         ({"read_write": "free", "write": "free"}, ("write", "read-write")),
         ({"change": "free"}, ("change",)),
         ({"free_get_value": True}, ("value",)),
+        ({"additional": (CLOSED_RIGHTS, FREE_READING), "change": "free"}, ("read", "change")),
     ],
 )
 def test_a_file_with_free_access(change: dict[str, Any], rights: tuple[str, ...]) -> None:
@@ -184,6 +191,15 @@ def test_a_file_with_free_access(change: dict[str, Any], rights: tuple[str, ...]
     application = msgspec.structs.replace(APPLICATION, files=(file,))
     facts = one(of_a_badge(application=application), FindingCode.FREE_ACCESS_FILE)
     assert facts == {"application": OURS, "file": 1, "rights": rights}
+
+
+def test_a_file_that_a_further_set_of_rights_opens_is_not_taken_for_a_closed_one() -> None:
+    closed_but_for_reading = parse_file_settings(bytes.fromhex("00 83 F0 1F 200000 01 FF EF"))
+    content = ApplicationContent(
+        int(OURS, 16), None, None, files=(FileContent(3, closed_but_for_reading),)
+    )
+    facts = one(of_a_card(applications=(application_facts(content),)), FindingCode.FREE_ACCESS_FILE)
+    assert facts == {"application": OURS, "file": 3, "rights": ("read",)}
 
 
 def test_a_random_uid() -> None:

@@ -305,7 +305,9 @@ class ModelCard:
 
     # Data, values and records
 
-    def mode_for(self, number: int, *rights: str) -> CommunicationMode | None:
+    def mode_for(
+        self, number: int, *rights: str, to_get_value: bool = False
+    ) -> CommunicationMode | None:
         """Return how an access travels that one of these rights gives, None where none does."""
         if self.selected == PICC or number not in self.application.files:
             return None
@@ -316,7 +318,7 @@ class ModelCard:
         if FREE in holders:
             return CommunicationMode.PLAIN
         free = isinstance(file.settings, ValueFileSettings) and file.settings.free_get_value
-        return CommunicationMode.PLAIN if free and rights == GET_VALUE else None
+        return CommunicationMode.PLAIN if free and to_get_value else None
 
     def read_data(self, number: int, offset: int, length: int) -> bytes:
         wrong, file = self._access(number, DataFileSettings, *READ)
@@ -341,7 +343,7 @@ class ModelCard:
             self._keep_file(number, replace(file, content=content))
 
     def get_value(self, number: int) -> int:
-        wrong, file = self._access(number, ValueFileSettings, *GET_VALUE)
+        wrong, file = self._access(number, ValueFileSettings, *ANY_RIGHT, to_get_value=True)
         wrong.judge()
         assert file
         return int(file.content)
@@ -350,7 +352,7 @@ class ModelCard:
         self._change_value(number, amount, ("read_write",))
 
     def debit(self, number: int, amount: int) -> None:
-        self._change_value(number, -amount, GET_VALUE)
+        self._change_value(number, -amount, ANY_RIGHT)
         waiting, file = self.waiting[number], self.application.files[number]
         assert isinstance(file.settings, ValueFileSettings)
         if file.settings.limited_credit:
@@ -460,7 +462,11 @@ class ModelCard:
         return self.application.files.get(number)
 
     def _access(
-        self, number: int, kind: type[FileSettings], *rights: str
+        self,
+        number: int,
+        kind: type[FileSettings],
+        *rights: str,
+        to_get_value: bool = False,
     ) -> tuple[Mistakes, StoredFile | None]:
         wrong = Mistakes()
         wrong.note(self.selected == PICC, *DENIED)
@@ -468,7 +474,8 @@ class ModelCard:
         if file:
             # That a file of another type is a parameter error is not confirmed on a card.
             wrong.note(not isinstance(file.settings, kind), "PARAMETER_ERROR")
-            wrong.note(self.mode_for(number, *rights) is None, *DENIED)
+            mode = self.mode_for(number, *rights, to_get_value=to_get_value)
+            wrong.note(mode is None, *DENIED)
         return wrong, file
 
     def _keep(self, application: StoredApplication) -> None:
@@ -482,7 +489,7 @@ class ModelCard:
 
 READ = ("read", "read_write")
 WRITE = ("write", "read_write")
-GET_VALUE = ("read", "write", "read_write")
+ANY_RIGHT = ("read", "write", "read_write")
 
 
 def _committed(file: StoredFile, waiting: Waiting) -> StoredFile:

@@ -23,6 +23,7 @@ from cardd.desfire.messaging import SecureMessaging
 from cardd.desfire.messaging.d40 import D40Messaging
 from cardd.desfire.messaging.ev1 import Ev1Messaging
 from cardd.desfire.messaging.ev2 import Ev2Messaging
+from cardd.desfire.messaging.lrp import LrpMessaging
 from cardd.desfire.sdm import SecureDynamicMessaging
 from cardd.desfire.version import Version
 from cardd.iso7816.exchange import Exchange
@@ -39,7 +40,7 @@ def load(name: str) -> Any:
 def recordings() -> list[dict[str, Any]]:
     return [
         recording
-        for mechanism in ("d40", "tdea", "ev1", "ev2", "files")
+        for mechanism in ("d40", "tdea", "ev1", "ev2", "lrp", "files")
         for recording in load(f"desfire_reader_{mechanism}.json")
     ]
 
@@ -94,6 +95,13 @@ def frames_of(exchange: dict[str, Any]) -> list[tuple[bytes | None, bytes]]:
 
 
 def messaging_of(session: dict[str, Any]) -> SecureMessaging:
+    if session["kind"] == "lrp":
+        return LrpMessaging(
+            Secret(bytes.fromhex(session["master"])),
+            bytes.fromhex(session["transaction"]),
+            counter=session["counter"],
+            blocks=session["blocks"],
+        )
     if session["kind"] != "ev2":
         key = DesfireKey(KeyType[session["type"]], Secret(bytes.fromhex(session["key"])))
     if session["kind"] == "d40":
@@ -215,6 +223,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "count": int,
     "record_bytes": int,
     "change_is_free": bool,
+    "random_uid_for_ever": bool,
     "aid": int,
     "key": _key,
     "new_key": _key,

@@ -64,6 +64,7 @@ OF_ONE_METHOD: dict[str, dict[str, Any]] = {
 }
 NEED_A_SESSION = {
     "authenticate_ev2_non_first",
+    "authenticate_lrp_non_first",
     "change_file_settings",
     "change_key",
     "change_key_settings",
@@ -276,7 +277,9 @@ def test_a_card_that_knows_the_key_and_says_odd_things_is_understood_or_refused(
             assert moment.card.session is None
             return
     if isinstance(result, bytes) and spoken:
-        assert result == spoken[-1]
+        # A CRC and zeros after it do not tell how long the data is: D40's CRC of data and of one
+        # byte more, which is the CRC's own, can be the same cryptogram.
+        assert result.startswith(spoken[-1]) or spoken[-1].startswith(result)
 
 
 @pytest.mark.fuzz

@@ -143,3 +143,13 @@ def test_no_repr_gives_a_key_away():
     for shown in (repr(key), str(key), repr(command), repr(session), repr(key.cipher())):
         assert "secretvalue" not in shown
         assert value.hex() not in shown
+
+
+@pytest.mark.parametrize(
+    "vector", load("an10922_tdea.json")["vectors"], ids=lambda vector: vector["name"]
+)
+def test_tdea_macs_make_the_published_diversified_keys(vector: dict[str, Any]):
+    cipher = BlockCipher.tdea(Secret(bytes.fromhex(vector["key"])))
+    m = bytes.fromhex(vector["m"])
+    parts = [cipher.mac(bytes((constant,)) + m) for constant in bytes.fromhex(vector["constants"])]
+    assert b"".join(parts).hex().upper() == vector["diversified"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from Crypto.Cipher import AES, DES
 from Crypto.Hash import CMAC
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardd.desfire.card import DesfireCard
@@ -35,6 +35,7 @@ from tests.desfire.recorded_card import (
     unwrapped,
     wrapped,
 )
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -345,6 +346,7 @@ ANSWERS = st.lists(
 )
 
 
+@pytest.mark.fuzz
 @given(
     answers=ANSWERS,
     session=st.sampled_from(sorted(SESSIONS)),
@@ -352,7 +354,7 @@ ANSWERS = st.lists(
     mode=st.sampled_from(CommunicationMode),
     last=st.sampled_from([b"\x00\x91\xaf", b"\x91\xaf", b"\x91\x00", b"\x00\x91\x00"]),
 )
-@settings(max_examples=1000)
+@examples(1000)
 def test_arbitrary_answers_on_files_give_a_result_or_a_documented_error(
     answers: list[bytes], session: str, name: str, mode: CommunicationMode, last: bytes
 ):

@@ -144,7 +144,7 @@ def test_settings_of_another_length_are_refused(file: FileSettings, cut: int, mo
 
 
 def test_a_value_file_is_coded_as_the_manual_of_a_reader_says():
-    # QM-ABCM7, 5.8.2.15, with the options that NXP's reader library names.
+    # QM-ABCM7, 5.8.2.15, with the options that proxmark3 names.
     file = ValueFileSettings(PLAIN, AccessRights(FREE, FREE, FREE, FREE), -1, 2**31 - 1, 0)
     assert file.encode() == bytes.fromhex("00 EEEE FFFFFFFF FFFFFF7F 00000000 00")
     assert replace(file, limited_credit=True).encode()[-1] == 0x01

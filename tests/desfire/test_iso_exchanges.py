@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from Crypto.Cipher import AES, DES, DES3
 from Crypto.Hash import CMAC
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardd.desfire.card import DesfireCard
@@ -20,6 +20,7 @@ from cardd.errors import CardProtocolError, CardStatusError
 from cardd.iso7816.exchange import Exchange
 from cardd.secret import Secret
 from tests.desfire.recorded_card import play, unwrapped
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -279,6 +280,7 @@ COMMANDS: list[Callable[[], Exchange[Any]]] = [
 ]
 
 
+@pytest.mark.fuzz
 @given(
     command=st.sampled_from(COMMANDS),
     answers=st.lists(
@@ -293,7 +295,7 @@ COMMANDS: list[Callable[[], Exchange[Any]]] = [
         max_size=6,
     ),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_arbitrary_answers_give_a_result_or_a_documented_error(
     command: Callable[[], Exchange[Any]], answers: list[bytes]
 ):

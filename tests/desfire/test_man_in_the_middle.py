@@ -157,6 +157,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ATTACKS)
 @pytest.mark.parametrize("name", TRIED_AT_EACH_FRAME)
 def test_an_attack_is_refused_but_where_the_mechanism_cannot_see_it(name: str, kind: str) -> None:

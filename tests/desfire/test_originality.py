@@ -12,7 +12,8 @@ from tests.desfire.recorded_card import load
 
 pytestmark = pytest.mark.unit
 
-PUBLISHED = load("desfire_originality.json")[0]
+ALL_PUBLISHED = load("desfire_originality.json")
+PUBLISHED = ALL_PUBLISHED[0]
 UID = bytes.fromhex(PUBLISHED["uid"])
 SIGNATURE = bytes.fromhex(PUBLISHED["signature"])
 
@@ -38,8 +39,10 @@ def public(private: ECC.EccKey) -> NxpKey:
 PRIVATE = ECC.construct(curve="P-224", d=0x1234567890ABCDEF1234567890ABCDEF)
 
 
-def test_the_published_signature_is_of_the_published_key():
-    assert verify(UID, SIGNATURE) == PUBLISHED["key"]
+@pytest.mark.parametrize("published", ALL_PUBLISHED, ids=lambda published: published["uid"])
+def test_a_published_signature_is_of_the_published_key(published: dict[str, str]):
+    uid, signature = bytes.fromhex(published["uid"]), bytes.fromhex(published["signature"])
+    assert verify(uid, signature) == published["key"]
 
 
 @pytest.mark.parametrize("bit", range(0, 8 * 56, 5))

@@ -1,7 +1,7 @@
 """What a card tells anybody: asked without a key, changing nothing, whatever the card answers."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardd.desfire.applications import ApplicationSettings, DfName, KeySettings
@@ -24,6 +24,7 @@ from cardd.secret import Secret
 from simulators.desfire.originality import public_key
 from simulators.desfire.picc import VirtualDesfire
 from tests.desfire.recorded_card import play
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -251,8 +252,9 @@ def test_no_more_applications_are_looked_into_than_a_card_can_have() -> None:
     assert len(sent) < 2500
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.binary(max_size=64), max_size=40), st.booleans(), st.booleans())
-@settings(max_examples=60)
+@examples(60)
 def test_whatever_a_card_answers_there_is_a_content_or_a_documented_error(
     answers: list[bytes], try_default_keys: bool, with_status: bool
 ) -> None:

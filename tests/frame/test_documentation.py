@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from cardd import config
+from cardd.badges.inspection.findings import Finding, FindingCode
 
 pytestmark = pytest.mark.unit
 
@@ -68,6 +69,12 @@ def test_the_documented_defaults_are_those_of_the_code() -> None:
         else:
             expected = toml(field.default)
         assert said[name].strip("`") == expected, name
+
+
+def test_every_finding_is_documented_with_its_severity() -> None:
+    text = (ROOT / "docs" / "inspect.md").read_text()
+    said = dict(re.findall(r"^\| `([a-z_]+)` \| (critical|warning|note) \|", text, re.MULTILINE))
+    assert said == {code.value: Finding(code).severity.value for code in FindingCode}
 
 
 def test_the_example_is_a_configuration() -> None:

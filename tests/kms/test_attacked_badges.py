@@ -17,6 +17,8 @@ from tests.kms.kms_world import (
     encoded,
     holder,
     key_service,
+    new_generation,
+    rekeyed,
     tapped,
 )
 
@@ -240,16 +242,44 @@ def test_a_disturbed_encoding_is_refused_or_gives_a_badge_that_is_what_was_asked
 ) -> None:
     honest = Between(VirtualDesfire.factory("ev2"))
     Relay(service, honest).run(m.Encode(uid=honest.badge.uid))
-    for frame in range(offset, len(honest.frames), len(SPOILS)):
+    for frame, trick in disturbances(honest, offset):
         who = holder(service, f"S{frame}").id
         badge = VirtualDesfire.factory("ev2")
-        answer = honest.frames[frame][1]
-        spoil = SPOILS[(frame + offset) % len(SPOILS)] if len(answer) > 2 else SPOILS[2]
         try:
-            Relay(service, Between(badge, spoil(frame, answer))).run(
-                m.Encode(uid=badge.uid, holder=who)
-            )
+            Relay(service, Between(badge, trick)).run(m.Encode(uid=badge.uid, holder=who))
         except Refused:
             fails(service, badge)
             continue
         assert tapped(service, badge).holder.id == who, f"disturbed at {frame}"
+
+
+@pytest.mark.parametrize("offset", range(len(SPOILS)))
+def test_a_disturbed_rekey_is_refused_or_done_and_the_badge_stays_its_holders(
+    tmp_path: Path, offset: int
+) -> None:
+    config = configuration(tmp_path)
+    badges, who = [VirtualDesfire.factory("ev2") for _ in range(14)], {}
+    with key_service(config, MovedClock()) as service:
+        for number, badge in enumerate(badges):
+            who[badge.uid] = holder(service, f"S{number}").id
+            encoded(service, badge, who[badge.uid])
+    new_generation(config)
+    with key_service(config, MovedClock()) as service:
+        honest = Between(badges.pop())
+        Relay(service, honest).run(m.Rekey(uid=honest.badge.uid))
+        tricks = list(disturbances(honest, offset))
+        assert len(tricks) <= len(badges)
+        for (frame, trick), badge in zip(tricks, badges, strict=False):
+            try:
+                Relay(service, Between(badge, trick)).run(m.Rekey(uid=badge.uid))
+            except Refused:
+                assert rekeyed(service, badge).generation == 2, f"disturbed at {frame}"
+            assert tapped(service, badge).holder.id == who[badge.uid]
+
+
+def disturbances(honest: Between, offset: int) -> Iterator[tuple[int, Trick]]:
+    """Yield every fourth frame with a trick for it, another one for another offset."""
+    for frame in range(offset, len(honest.frames), len(SPOILS)):
+        answer = honest.frames[frame][1]
+        spoil = SPOILS[(frame + offset) % len(SPOILS)] if len(answer) > 2 else SPOILS[2]
+        yield frame, spoil(frame, answer)

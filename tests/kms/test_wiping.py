@@ -143,6 +143,21 @@ def test_a_wipe_cut_at_any_command_goes_on_when_the_badge_is_shown_again(
             assert tapped(service, badge).holder.id == who
 
 
+@pytest.mark.parametrize("first", [9, 10, 17])
+def test_a_wipe_cut_again_while_it_goes_on_still_knows_the_transport_key(
+    tmp_path: Path, first: int
+) -> None:
+    with key_service(configuration(tmp_path), MovedClock()) as service:
+        for second in range(6, commands_of_a_wipe(service, "ev2") - 1):
+            badge = VirtualDesfire.factory("ev2")
+            encoded(service, badge)
+            revoke(service, badge)
+            for cut_at in (first, second):
+                with pytest.raises(Cut):
+                    Relay(service, badge).run(m.Wipe(uid=badge.uid), cut_at=cut_at, executed=True)
+            assert wiped(service, badge).formatted, f"after cuts at {first} and {second}"
+
+
 def commands_of_a_wipe(service: KeyService, product: str) -> int:
     badge = VirtualDesfire.factory(product)
     encoded(service, badge)

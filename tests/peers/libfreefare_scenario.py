@@ -3,7 +3,7 @@
     python -m tests.peers.libfreefare_scenario READER MECHANISM BYTES
 
 personalises an application with it, works with a file of each type, and prints as JSON what it
-saw. Data files have BYTES bytes: libfreefare has room for a frame of EV1 and no larger one.
+saw. Data files have BYTES bytes.
 
 libfreefare 0.4.0 writes beyond its buffers for a CMAC under DES and 2K3DES keys (valgrind shows
 it), so that their files are not MACed here, and beyond those of an answer with a CMAC unless its

@@ -1,11 +1,12 @@
 """Any bytes get a status word, and never an exception or a change."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.desfire import VirtualDesfire, storage
 from simulators.desfire.interpreter import COMMANDS
+from tests.examples import examples
 from tests.simulators.reader_side import (
     APP,
     D40Reader,
@@ -51,7 +52,8 @@ def card_with_everything(product: str) -> VirtualDesfire:
     return card
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.fuzz
+@examples(200)
 @given(
     frames, st.sampled_from(["ev1", "ev2", "ev3"]), st.sampled_from(["none", "d40", "ev1", "ev2"])
 )
@@ -73,7 +75,8 @@ def test_any_bytes_get_a_status_and_leave_a_card_that_can_be_stored(
     assert storage.load(storage.dump(card.chip)) == card.chip
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(st.sampled_from([0x3D, 0xC4, 0x54, 0x8D]), st.binary(max_size=120), st.booleans())
 def test_no_forged_command_changes_what_a_session_protects(
     ins: int, body: bytes, is_ev2: bool

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cardd.badges.inspection.case import Case
-from cardd.badges.inspection.facts import FileFacts
+from cardd.badges.inspection.facts import FileFacts, RightsFacts
 from cardd.badges.inspection.findings import Finding, FindingCode
 from cardd.badges.model import Scheme
 
@@ -91,11 +91,12 @@ def other_applications(case: Case) -> Iterator[Finding]:
 
 
 def _free_rights(file: FileFacts) -> tuple[str, ...]:
-    rights = {
-        "read": file.read,
-        "write": file.write,
-        "read-write": file.read_write,
-        "change": file.change,
+    sets: tuple[FileFacts | RightsFacts, ...] = (file, *file.additional)
+    holders = {
+        "read": {each.read for each in sets},
+        "write": {each.write for each in sets},
+        "read-write": {each.read_write for each in sets},
+        "change": {each.change for each in sets},
     }
-    names = [name for name, right in rights.items() if right == "free"]
-    return (*names, "value") if file.free_get_value else tuple(names)
+    names = tuple(name for name, keys in holders.items() if "free" in keys)
+    return (*names, "value") if file.free_get_value else names

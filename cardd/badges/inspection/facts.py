@@ -49,6 +49,15 @@ class KeySettingsFacts(msgspec.Struct, frozen=True):
     master_key_changeable: bool
 
 
+class RightsFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A further set of access rights of a file (EV2 and later); each set allows by itself."""
+
+    read: Access
+    write: Access
+    read_write: Access
+    change: Access
+
+
 class FileFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file. `type` and all that follows it are None where the settings cannot be read.
 
@@ -65,6 +74,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     read_write: Access | None = None
     change: Access | None = None
     free_get_value: bool = False
+    additional: tuple[RightsFacts, ...] = ()
 
 
 class ApplicationFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from cardd.badges.inspection.facts import (
     ProductionFacts,
     ProductName,
     RefusedCommand,
+    RightsFacts,
     UidKind,
 )
 from cardd.badges.products import best_scheme
@@ -23,6 +24,7 @@ from cardd.desfire.command import CommunicationMode
 from cardd.desfire.files import (
     FREE,
     NEVER,
+    AccessRights,
     DataFileSettings,
     FileSettings,
     FileType,
@@ -153,6 +155,16 @@ def _file(file: FileContent) -> FileFacts:
         read_write=_access(rights.read_write),
         change=_access(rights.change),
         free_get_value=isinstance(settings, ValueFileSettings) and settings.free_get_value,
+        additional=tuple(map(_rights, settings.additional)),
+    )
+
+
+def _rights(rights: AccessRights) -> RightsFacts:
+    return RightsFacts(
+        read=_access(rights.read),
+        write=_access(rights.write),
+        read_write=_access(rights.read_write),
+        change=_access(rights.change),
     )
 
 

@@ -1,4 +1,4 @@
-"""`cardctl badge`: encode, list, revoke, re-key and wipe badges."""
+"""`cardctl badge`: encode, inspect, list, revoke, re-key and wipe badges."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cardd.badges.states import RevocationReason
+from cardd.cli.cardctl.inspections import show
 from cardd.cli.cardctl.output import console, print_facts, print_json, print_table
 from cardd.cli.cardctl.people import identified
 from cardd.cli.cardctl.session import Session, pass_session
@@ -22,7 +23,7 @@ timeout_option = click.option(
 
 @click.group()
 def badge() -> None:
-    """Encode, list, revoke, re-key and wipe badges."""
+    """Encode, inspect, list, revoke, re-key and wipe badges."""
 
 
 @badge.command()
@@ -85,6 +86,36 @@ def wipe(session: Session, reader: str | None, timeout_s: float) -> None:
     with _progress(session, "wiping") as report:
         receipt = session.admin().wipe(reader=reader, timeout_s=timeout_s, progress=report)
     _print(session, receipt)
+
+
+@badge.command()
+@reader_option
+@timeout_option
+@click.option(
+    "--try-default-keys",
+    is_flag=True,
+    help="Also try keys that everybody knows; a card may count that as failed attempts.",
+)
+@pass_session
+def inspect(
+    session: Session, reader: str | None, timeout_s: float, *, try_default_keys: bool
+) -> None:
+    """Say what the card in the reader is, what it holds, and what is wrong with it.
+
+    Any DESFire will do, and nothing on it changes. A badge of this establishment is also read under
+    its own keys, where the key service is there.
+    """
+    with _progress(session, "inspecting") as report:
+        seen = session.admin().inspect(
+            reader=reader,
+            timeout_s=timeout_s,
+            try_default_keys=try_default_keys,
+            progress=report,
+        )
+    if session.as_json:
+        print_json(seen.raw)
+    else:
+        show(seen)
 
 
 @badge.command("list")

@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "presence": ("presences:presence", "Who is at this workstation."),
     "holder": ("people:holder", "The people who may hold badges."),
-    "badge": ("badges:badge", "Encode, list and revoke badges."),
+    "badge": ("badges:badge", "Encode, inspect, list, revoke, re-key and wipe badges."),
     "trust": ("trust:trust", "The authorities and CRLs that CPS are verified with."),
     "cps": ("cps:cps", "The CPS in a reader: who it is, and its PIN."),
     "jwks": ("workstation:jwks", "Print the public keys that verify assertions."),

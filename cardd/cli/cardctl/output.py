@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from cardd.cli.cardctl.text import plain
 
@@ -47,11 +48,16 @@ def console(*, stderr: bool = False) -> Console:
     return out if out.is_terminal else Console(highlight=False, stderr=stderr, width=200)
 
 
-def _print(table: Table) -> None:
-    """Print a table without the blanks that fill its last column."""
+def print_tree(tree: Tree) -> None:
+    """Print a tree."""
+    _print(tree)
+
+
+def _print(shown: Table | Tree) -> None:
+    """Print a table or a tree without the blanks that fill its last column."""
     out = console()
     with out.capture() as captured:
-        out.print(table)
+        out.print(shown)
     lines = captured.get().splitlines()
     click.echo("\n".join(line.rstrip() for line in lines), color=out.is_terminal)
 

@@ -8,7 +8,9 @@ from cardd.desfire.authentication import (
 )
 from cardd.desfire.channel import Channel
 from cardd.desfire.keys import DesfireKey
+from cardd.desfire.lrp_handshake import LrpFirstHandshake, LrpNonFirstHandshake
 from cardd.desfire.messaging.ev2 import Ev2Messaging
+from cardd.desfire.messaging.lrp import LrpMessaging
 from cardd.iso7816.exchange import Exchange
 
 
@@ -50,7 +52,8 @@ class AuthenticationCommands(Channel):
         """AuthenticateEV2First: EV2 messaging in a new transaction (AN12343, table 16).
 
         `pcd_capabilities` is PCDcap2, at most 6 bytes; a card that does not repeat it under its
-        cryptogram is refused. One that would answer with LRP is refused too.
+        cryptogram is refused. One that would answer with LRP is refused too: ask for that by
+        `authenticate_lrp_first`.
         """
         return self.authenticate(
             Ev2FirstHandshake(key_number, key, rnd_a=rnd_a, capabilities=pcd_capabilities)
@@ -64,6 +67,25 @@ class AuthenticationCommands(Channel):
         if not isinstance(messaging, Ev2Messaging):
             raise RuntimeError("there is no EV2 session to continue")  # noqa: TRY004 - a state
         return self.authenticate(Ev2NonFirstHandshake(key_number, key, messaging, rnd_a=rnd_a))
+
+    def authenticate_lrp_first(
+        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+    ) -> Exchange[None]:
+        """AuthenticateLRPFirst: LRP messaging in a new transaction (AN12321, table 2).
+
+        For chips that are set to it, such as DESFire Light; one that answers without LRP is
+        refused.
+        """
+        return self.authenticate(LrpFirstHandshake(key_number, key, rnd_a=rnd_a))
+
+    def authenticate_lrp_non_first(
+        self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
+    ) -> Exchange[None]:
+        """AuthenticateLRPNonFirst: another key in the transaction that is open."""
+        messaging = self.current_session().messaging
+        if not isinstance(messaging, LrpMessaging):
+            raise RuntimeError("there is no LRP session to continue")  # noqa: TRY004 - a state
+        return self.authenticate(LrpNonFirstHandshake(key_number, key, messaging, rnd_a=rnd_a))
 
     def select_and_authenticate(
         self,

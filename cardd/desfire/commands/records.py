@@ -46,7 +46,7 @@ class RecordCommands(Channel):
     ) -> Exchange[None]:
         """UpdateRecord: 1 byte or more, `offset` bytes into a record that is there. EV2 and later.
 
-        Source: NXP's reader library (phalMfdfEVx).
+        Source: proxmark3 (not confirmed on a card).
         """
         header = encode_file_number(number) + encode_length(record)
         return self._write_into_record(Ins.UPDATE_RECORD, header, offset, data, mode)

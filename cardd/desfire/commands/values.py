@@ -11,8 +11,8 @@ class ValueCommands(Channel):
 
     `mode` is as for data files. Changes wait for `commit_transaction`; amounts are 0 to 2^31 - 1,
     and the card refuses one that passes a limit (BOUNDARY_ERROR). The amount is data as WriteData
-    has it, with a MAC in MAC mode in D40 and EV1 sessions too (NXP's reader library, phalMfdf; no
-    trace of these commands in a session is published).
+    has it, with a MAC in MAC mode in D40 and EV1 sessions too (libfreefare and proxmark3; no trace
+    of these commands in a session is published).
     """
 
     def get_value(self, number: int, mode: CommunicationMode) -> Exchange[int]:

@@ -55,8 +55,18 @@ class Reading:
 
 
 def inspect(plan: Plan) -> Driven[Reading]:
-    """Read everything that the badge's keys open; the scheme is the registry's."""
-    card, badge = DesfireCard(), plan.badge
+    """Read everything that the badge's keys open; the scheme is the registry's.
+
+    The card is left without a session, as who comes next expects it.
+    """
+    card = DesfireCard()
+    reading = yield from _read(card, plan)
+    yield from card.select_application(PICC_AID)
+    return reading
+
+
+def _read(card: DesfireCard, plan: Plan) -> Driven[Reading]:
+    badge = plan.badge
     yield from card.select_application(PICC_AID)
     picc_key = yield from _matching(card, badge, MASTER_KEY, plan.picc)
     picc = None if picc_key is None else (yield from _read_picc(card))

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from cardd.badges.model import Badge, Scheme
+from cardd.badges.products import best_scheme
 from cardd.desfire.applications import PICC_AID, ApplicationSettings, KeySettings
 from cardd.desfire.authentication import AuthenticationScheme
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.command import CommunicationMode
 from cardd.desfire.files import NEVER, AccessRights, DataFileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
-from cardd.desfire.version import Product, Version
+from cardd.desfire.version import Version
 from cardd.errors import Code, Refused
 from cardd.kms.procedures.ports import Driven
 
@@ -34,11 +35,6 @@ FILE = DataFileSettings(
     CONTENT_BYTES,
 )
 
-_BEST = {
-    Product.EV1: Scheme.EV1_AES,
-    Product.EV2: Scheme.EV2_AES,
-    Product.EV3: Scheme.EV2_AES,
-}
 _MECHANISMS = {
     Scheme.EV1_AES: AuthenticationScheme.AES,
     Scheme.EV2_AES: AuthenticationScheme.EV2_FIRST,
@@ -70,14 +66,9 @@ def version_of(card: DesfireCard, uid: bytes) -> Driven[Version]:
     return version
 
 
-def best_scheme(version: Version) -> Scheme | None:
-    """Return the best scheme of a product, None for one without AES."""
-    return _BEST.get(version.product) if version.product else None
-
-
 def scheme_of(version: Version, minimum: Scheme) -> Scheme:
     """Return the best scheme of a product; Refused for one without AES or below the minimum."""
-    scheme = best_scheme(version)
+    scheme = best_scheme(version.product)
     if scheme is None or not scheme.meets(minimum):
         raise Refused(
             Code.CARD_NOT_SUPPORTED,

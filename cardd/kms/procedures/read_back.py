@@ -6,6 +6,7 @@ Each function authenticates by itself, to what the caller has selected.
 import hmac
 
 from cardd.badges.model import Badge, Scheme
+from cardd.badges.products import best_scheme
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.keys import DesfireKey
 from cardd.errors import Code, Refused
@@ -23,7 +24,7 @@ def picc(card: DesfireCard, badge: Badge, key: DesfireKey, scheme: Scheme) -> Dr
 def picc_identity(card: DesfireCard, badge: Badge, key: DesfireKey, scheme: Scheme) -> Driven[None]:
     """Read product, UID and key version of the PICC, which is selected."""
     yield from layout.authenticate(card, MASTER_KEY, key, scheme)
-    same("the product", layout.best_scheme((yield from card.get_version())), scheme)
+    same("the product", best_scheme((yield from card.get_version()).product), scheme)
     same("the PICC key's version", (yield from card.get_key_version(MASTER_KEY)), key.version)
     same("the UID", (yield from card.get_card_uid()), badge.uid)
 

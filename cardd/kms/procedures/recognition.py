@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from cardd.badges.model import Badge, Scheme
+from cardd.badges.products import best_scheme
 from cardd.desfire.card import DesfireCard
 from cardd.desfire.keys import DesfireKey
 from cardd.desfire.status import Status
@@ -37,7 +38,7 @@ def scheme_of_known(card: DesfireCard, badge: Badge) -> Driven[Scheme]:
     product cannot do what the registry says that the badge does.
     """
     version = yield from layout.version_of(card, badge.uid)
-    scheme = layout.best_scheme(version)
+    scheme = best_scheme(version.product)
     if scheme is None or not scheme.meets(badge.scheme):
         raise Refused(
             Code.BADGE_NOT_GENUINE,

@@ -2,8 +2,9 @@
 
 Where the PICC is ours and no other party is on it, FormatPICC takes our application away and gives
 its memory back; else DeleteApplication takes ours alone. The PICC gets its transport key last:
-until then it answers to the keys that the wipe began with. It converges as `encode` does; the
-settings of the PICC stay as the encoding left them.
+until then it answers to the keys that the wipe began with. It converges as `encode` does, and its
+journal never goes back to an earlier step, as the last one alone says that the transport key is
+possible. The settings of the PICC stay as the encoding left them.
 """
 
 from dataclasses import dataclass
@@ -55,11 +56,11 @@ def wipe(plan: Plan) -> Driven[Found]:
         return Found(scheme, formatted=False)
     keys = (plan.transport, *plan.keys) if plan.step == TRANSPORT_STEP else plan.keys
     key = yield from _authenticate(card, keys, plan.badge, scheme)
-    formatted = yield from _clear(card, plan.badge, key, scheme)
-    yield Commit(DEFAULT_KEY_STEP)
+    formatted = yield from _clear(card, plan, key, scheme)
+    yield _commit(plan, DEFAULT_KEY_STEP)
     yield from card.set_default_key(layout.ZERO_DEFAULT_KEY)
     if key != plan.transport:
-        yield Commit(TRANSPORT_STEP)
+        yield _commit(plan, TRANSPORT_STEP)
         yield from card.change_key(MASTER_KEY, plan.transport)
     yield from read_back.picc_identity(card, plan.badge, plan.transport, scheme)
     left = yield from card.get_application_ids()
@@ -67,17 +68,24 @@ def wipe(plan: Plan) -> Driven[Found]:
     return Found(scheme, formatted)
 
 
-def _clear(card: DesfireCard, badge: Badge, key: DesfireKey, scheme: Scheme) -> Driven[bool]:
+def _commit(plan: Plan, step: str) -> Commit:
+    """Return the commit point of a step, or of a later one that an earlier run reached."""
+    reached = STEPS.index(plan.step) if plan.step in STEPS else 0
+    return Commit(STEPS[max(reached, STEPS.index(step))])
+
+
+def _clear(card: DesfireCard, plan: Plan, key: DesfireKey, scheme: Scheme) -> Driven[bool]:
     """Take our application away; tell whether the whole PICC was formatted."""
+    aid = plan.badge.aid
     applications = yield from card.get_application_ids()
-    if set(applications) <= {badge.aid}:
-        yield Commit(APPLICATION_STEP)
+    if set(applications) <= {aid}:
+        yield _commit(plan, APPLICATION_STEP)
         if (yield from _formatted(card)):
             return True
         yield from layout.authenticate(card, MASTER_KEY, key, scheme)
-    if badge.aid in applications:
-        yield Commit(APPLICATION_STEP)
-        yield from card.delete_application(badge.aid)
+    if aid in applications:
+        yield _commit(plan, APPLICATION_STEP)
+        yield from card.delete_application(aid)
     return False
 
 
@@ -101,7 +109,7 @@ def _leave(card: DesfireCard, plan: Plan, scheme: Scheme) -> Driven[None]:
             raise
         return  # it was deleted, and the answer was lost
     yield from _authenticate(card, plan.keys, plan.badge, scheme)
-    yield Commit(APPLICATION_STEP)
+    yield _commit(plan, APPLICATION_STEP)
     yield from card.delete_application(plan.badge.aid)
 
 
