@@ -135,6 +135,8 @@ class Kms(Section, frozen=True, kw_only=True):
     audit_checkpoint_s: Seconds = 300.0
     audit_witness: str | None = None
     audit_witness_authority: Path | None = None
+
+
 class ContactAuthentication(Section, frozen=True, kw_only=True):
     """Which certificate proves a contact card whose PIN was given. All of it must hold.
 

@@ -110,7 +110,7 @@ def kmip_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="session")
 def kmip_server(
-    kmip_authority: Authority, tmp_path_factory: pytest.TempPathFactory
+    own_network: None, kmip_authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KmipServer]:
     """Run PyKMIP's server on a port of 127.0.0.1."""
     folder = tmp_path_factory.mktemp("kmip")
