@@ -11,7 +11,7 @@ from cardd.badges.states import BadgeState
 from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.messages import Page
 from cardd.kms.ports import Purpose, Registry, StoredKey
-from cardd.store.opening import create_registry, open_registry
+from cardd.store.opening import create_registry, open_registry, place
 from cardd.store.registry import SqlRegistry
 
 
@@ -227,13 +227,13 @@ def test_a_badge_has_a_stored_key_of_each_purpose_and_generation(registry, thing
 
 
 def test_a_registry_knows_which_it_is_and_how_far_it_has_come(url, sealer, sql):
-    registry = create_registry(url, sealer)
+    registry = create_registry(place(url), sealer)
     identity = registry.identity()
     assert (len(identity.id), identity.opened, identity.version) == (16, 0, 1)
     later = registry.put_identity(replace(identity, opened=1, keystore_counter=7))
     assert refused(registry.put_identity, identity) is Code.CONFLICT
     registry.close()
-    again = open_registry(url, sealer)
+    again = open_registry(place(url), sealer)
     assert again.identity() == later == replace(identity, opened=1, keystore_counter=7, version=2)
     sql("UPDATE registry_identity SET opened = 0")
     assert refused(again.identity) is Code.REGISTRY_INTEGRITY
