@@ -9,12 +9,22 @@ import pytest
 from cardd import assembly
 from cardd.cli.kms.main import main
 from cardd.config import load
+from cardd.errors import KmsUnavailable
 from cardd.kms import messages as m
 from cardd.kms.masters.opening import add_generation, open_keys
 from cardd.kms.ports import BADGE_PURPOSES, Purpose
 from simulators.desfire.picc import VirtualDesfire
-from tests.kms.kms_world import MovedClock, Relay, encoded, holder, rekeyed, tapped
-from tests.kms.masters_world import BACKENDS, Backend, backend_named, written
+from tests.kms.kms_world import (
+    MovedClock,
+    Relay,
+    configuration,
+    encoded,
+    holder,
+    rekeyed,
+    tapped,
+)
+from tests.kms.masters_world import BACKENDS, Backend, backend_named, on_token, written
+from tests.services.fixtures import Token
 
 pytestmark = pytest.mark.services
 
@@ -77,3 +87,24 @@ def test_a_second_creation_changes_nothing(
         assert isinstance(Relay(service, badge).run(m.Tap(uid=badge.uid)), m.Authenticated)
     with open_keys(backend.kms) as keys:
         assert [keys.masters.generations(each) for each in Purpose] == [(1,)] * len(Purpose)
+
+
+def test_health_and_taps_tell_of_masters_that_went_away(token: Token, tmp_path: Path) -> None:
+    config = on_token(configuration(tmp_path), tmp_path, token)
+    assembly.create_key_service(config)
+    badge = VirtualDesfire.factory("ev2")
+    with assembly.open_key_service(config, MovedClock()) as service:
+        encoded(service, badge)
+        assert service.health() == m.Health(available=True)
+        away = token.directory.with_name("away")
+        token.directory.rename(away)
+        token.directory.mkdir()
+        try:
+            health = service.health()
+            with pytest.raises(KmsUnavailable):
+                Relay(service, badge).run(m.Tap(uid=badge.uid))
+        finally:
+            token.directory.rmdir()
+            away.rename(token.directory)
+    assert not health.available
+    assert "is not there" in str(health.why)
