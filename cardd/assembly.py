@@ -7,9 +7,10 @@ from typing import Any
 
 from cardd.clock import Clock, SystemClock
 from cardd.config import Config
+from cardd.config_kms import EMBEDDED
 from cardd.cps.trust import TrustStore
 from cardd.kms.audit.recording import open_audit
-from cardd.kms.badge_keys import KeySource
+from cardd.kms.badge_keys import DiversifiedKeys, KeySource
 from cardd.kms.challenges import Challenges
 from cardd.kms.core import Core
 from cardd.kms.handles import Handles
@@ -17,8 +18,10 @@ from cardd.kms.masters import opening
 from cardd.kms.masters.opening import create_keys, open_keys
 from cardd.kms.masters.slots import Slot
 from cardd.kms.notices import Notices
-from cardd.kms.ports import Client, KeyService, Purpose, Right
+from cardd.kms.ports import Client, KeyService, Masters, Purpose, Registry, Right
+from cardd.kms.remote import remote_key_service
 from cardd.kms.service import Kms
+from cardd.kms.stored_keys import StoredKeys
 from cardd.store.opening import configured, create_registry, open_registry
 from cardd.store.sealing import MastersSealer
 
@@ -28,10 +31,14 @@ EMBEDDED_RIGHTS = frozenset(Right)
 
 @contextmanager
 def open_key_service(config: Config, clock: Clock | None = None) -> Iterator[KeyService]:
-    """Open the embedded key service for this workstation; close what it holds at the end.
+    """Open the key service of this workstation, embedded or elsewhere; close it at the end.
 
-    Raises StartError as `open_kms`.
+    Raises StartError as `open_kms`, and `tls_unusable`.
     """
+    if config.kms.urls != EMBEDDED:
+        with remote_key_service(config.kms.urls, config.kms.tls) as remote:
+            yield remote
+        return
     with open_kms(config, clock) as kms:
         yield kms.for_client(Client("embedded", config.site.device, EMBEDDED_RIGHTS))
 
@@ -47,7 +54,7 @@ def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
         keys = stack.enter_context(open_keys(config.kms))
         masters = keys.masters
         registry = stack.enter_context(
-            closing(open_registry(configured(config.kms), MastersSealer(masters), _site(config)))
+            closing(open_registry(configured(config.kms), MastersSealer(masters), site_of(config)))
         )
         audit = stack.enter_context(open_audit(config.kms.audit, clock, config.kms.replica))
         core = Core(
@@ -57,7 +64,7 @@ def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
             registry=registry,
             audit=audit,
             clock=clock,
-            keys=KeySource(masters, config.badge),
+            keys=_key_source(config, masters, registry),
             handles=Handles(),
             notices=Notices(),
             challenges=Challenges(),
@@ -74,7 +81,7 @@ def create_key_service(config: Config, slot: Slot | None = None) -> None:
     names does.
     """
     with create_keys(config.kms, slot) as masters:
-        create_registry(configured(config.kms), MastersSealer(masters), _site(config)).close()
+        create_registry(configured(config.kms), MastersSealer(masters), site_of(config)).close()
 
 
 def public_keys(config: Config) -> dict[str, Any]:
@@ -101,7 +108,15 @@ def generations(config: Config) -> dict[Purpose, tuple[int, tuple[int, ...]]]:
         return {each: (masters.current(each), masters.generations(each)) for each in Purpose}
 
 
-def _site(config: Config) -> bytes:
+def _key_source(config: Config, masters: Masters, registry: Registry) -> KeySource:
+    if config.badge.keys == "stored":
+        return StoredKeys(masters, registry)
+    return DiversifiedKeys(masters, config.badge)
+
+
+def site_of(config: Config) -> bytes:
     """Return what stands for the values that a badge's keys depend on besides the masters."""
+    if config.badge.keys == "stored":
+        return sha256(b"stored").digest()
     identifier = bytes.fromhex(config.badge.system_identifier)
     return sha256(config.badge.aid_order.encode() + b"\0" + identifier).digest()

@@ -79,13 +79,15 @@ class Readers(Section, frozen=True, kw_only=True):
 class BadgeSettings(Section, frozen=True, kw_only=True):
     """What is written on a badge. `aid` as people print it; both are 3 and 6 to 18 bytes in hex.
 
-    `originality_test_keys` are public keys (secp224r1, uncompressed, in hex) that sign the UIDs of
-    virtual cards; a card that is not NXP's passes for one with them, so it needs `development`.
+    With `keys` `stored` each badge has random keys in the registry, and there need be no system
+    identifier. `originality_test_keys` are public keys (secp224r1, uncompressed, in hex) that sign
+    the UIDs of virtual cards; a card that is not NXP's passes for one with them, so it needs
+    `development`.
     """
 
-    keys: str = "diversified"
+    keys: Literal["diversified", "stored"] = "diversified"
     aid: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{6}\Z")] = "F5CA4D"
-    system_identifier: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){6,18}\Z")]
+    system_identifier: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){6,18}\Z")] = ""
     aid_order: Literal["printed", "wire"] = "printed"
     minimum_scheme: Literal["ev1-aes", "ev2-aes"] = "ev1-aes"
     originality_test_keys: tuple[PublicPoint, ...] = ()
@@ -119,6 +121,7 @@ class Kms(Section, frozen=True, kw_only=True):
     )
     credential_file: Path | None = None
     passphrase_file: Path | None = None
+    keystore_token: Annotated[str, Meta(pattern=r"^pkcs11:.+\Z")] | None = None
     pin_file: Path | None = None
     kmip: KmipIdentity | None = None
     assertion_key: Annotated[str, Meta(pattern=r"^(masters|sealed:/.+)\Z")] = "masters"
@@ -126,10 +129,8 @@ class Kms(Section, frozen=True, kw_only=True):
         "sqlite:/var/lib/cardd/registry.db"
     )
     registry_password_file: Path | None = None
-    audit: Path = Path("/var/lib/cardd/audit.jsonl")
-
     replica: ReplicaName = field(default_factory=own_name)
-
+    audit: Path = Path("/var/lib/cardd/audit.jsonl")
     ceremonies: Path | None = None
     audit_checkpoint_lines: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     audit_checkpoint_s: Seconds = 300.0
@@ -284,21 +285,17 @@ def _refuse_shared_key(document: dict[str, Any], origin: str) -> None:
     if not isinstance(badge, dict):
         raise StartError(
             StartCode.CONFIG_SHARED_KEY,
-            f"{origin} has no [badge] table: without a system_identifier the keys of the badges "
-            f"cannot be diversified. {RULE_1}",
+            f"{origin} has no [badge] table: it gives the keys of the badges neither "
+            f'diversification (a system_identifier) nor a place (keys = "stored"). {RULE_1}',
         )
     keys = badge.get("keys", "diversified")
-    if keys == "stored":
-        raise StartError(
-            StartCode.CONFIG_INVALID,
-            f'{origin}: badge.keys = "stored" is not built yet; use "diversified"',
-        )
-    if keys != "diversified":
+    if keys not in ("diversified", "stored"):
         raise StartError(
             StartCode.CONFIG_SHARED_KEY,
-            f'{origin}: badge.keys = {keys!r} would share one key; use "diversified". {RULE_1}',
+            f"{origin}: badge.keys = {keys!r} gives badges no keys of their own; use "
+            f'"diversified" or "stored". {RULE_1}',
         )
-    if "system_identifier" not in badge:
+    if keys == "diversified" and "system_identifier" not in badge:
         raise StartError(
             StartCode.CONFIG_SHARED_KEY,
             f"{origin}: badge.system_identifier is missing, and the keys of the badges are "
@@ -317,9 +314,9 @@ def _check(config: Config, origin: str) -> None:
     if config.badge.originality_test_keys and not config.development:
         refuse("badge.originality_test_keys lets copies pass; it needs development = true")
     check_urls(config.kms.urls, config.kms.tls, refuse)
-    check_witness(config.kms.audit_witness, config.kms.audit_witness_authority, refuse)
     check_listen(config.kms.listen, config.kms.tls, refuse)
     check_clients(config.kms.clients, refuse)
+    check_witness(config.kms.audit_witness, config.kms.audit_witness_authority, refuse)
     _check_masters(config.kms, refuse)
     exposed = [r.name for r in config.readers.virtual if r.listen.startswith("tcp:")]
     if exposed and not config.development:
@@ -337,8 +334,14 @@ def _check(config: Config, origin: str) -> None:
 
 
 def _check_masters(kms: Kms, refuse: Callable[[str], NoReturn]) -> None:
-    if kms.credential_file and kms.passphrase_file:
-        refuse("kms has a credential_file and a passphrase_file; give one")
+    opening = {
+        "credential_file": kms.credential_file,
+        "passphrase_file": kms.passphrase_file,
+        "keystore_token": kms.keystore_token,
+    }
+    given = [name for name, value in opening.items() if value is not None]
+    if len(given) > 1:
+        refuse(f"kms has a {given[0]} and a {given[1]}; give one")
     if not kms.masters.startswith("kmip:"):
         return
     if kms.kmip is None:

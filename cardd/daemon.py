@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 
 import structlog
 
@@ -29,6 +30,7 @@ from cardd.lifecycle import (
     stop_on_signals,
     watchdog_interval_s,
 )
+from cardd.memory import protect_memory
 from cardd.presence.inspecting import Inspector
 from cardd.presence.workstation import Workstation
 from cardd.readers.ports import ReaderSource
@@ -53,6 +55,7 @@ def run(config: Config) -> None:
     """Run the daemon until SIGTERM or SIGINT; raise StartError where it cannot start."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     logs.configure(config.logs)
+    _log.info("memory.protection", **asdict(protect_memory()))
     asyncio.run(_run(config))
 
 

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import structlog
 
@@ -25,6 +26,7 @@ from cardd.lifecycle import (
     stop_on_signals,
     watchdog_interval_s,
 )
+from cardd.memory import protect_memory
 from cardd.worker import Workers
 
 UNIX_SOCKET = "cardd-kms"
@@ -59,6 +61,7 @@ def run(config: Config, read: Read) -> None:
         )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     logs.configure(config.logs)
+    _log.info("memory.protection", **asdict(protect_memory()))
     asyncio.run(_run(config, read))
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import termios
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -94,18 +94,8 @@ class Terminal:
             raise _broken_off("the input ended")
         return typed[:-1]
 
-    @contextmanager
-    def _modes(self, *, echo: bool, lines: bool) -> Iterator[None]:
-        """Set the terminal's modes for a block. What was typed ahead, blind, is dropped."""
-        before = termios.tcgetattr(self._in)
-        changed = [*before[:_CC], list(before[_CC])]
-        off = (0 if echo else termios.ECHO) | (0 if lines else termios.ICANON)
-        changed[_LFLAG] &= ~off
-        termios.tcsetattr(self._in, termios.TCSAFLUSH, changed)
-        try:
-            yield
-        finally:
-            termios.tcsetattr(self._in, termios.TCSAFLUSH, before)
+    def _modes(self, *, echo: bool, lines: bool) -> AbstractContextManager[None]:
+        return _modes(self._in, echo=echo, lines=lines)
 
     def _write(self, text: str) -> None:
         left = text.encode()
@@ -113,20 +103,32 @@ class Terminal:
             left = left[os.write(self._out, left) :]
 
 
+class Unattended(Terminal):
+    """A pipe or a file in the terminal's place: it can be told things, and not asked."""
+
+    def _read_line(self, prompt: str) -> bytes:
+        del prompt
+        raise _required()
+
+    def _modes(self, *, echo: bool, lines: bool) -> AbstractContextManager[None]:
+        del echo, lines
+        raise _required()
+
+
 @contextmanager
-def open_terminal(shown_s: float = SHOWN_S) -> Iterator[Terminal]:
+def open_terminal(shown_s: float = SHOWN_S, *, attended: bool = True) -> Iterator[Terminal]:
     """Hold a ceremony at standard input and output; a signal breaks it off in good order.
 
-    Raises CeremonyError: `terminal_required`; `broken_off` for a signal in the block.
+    Raises CeremonyError: `terminal_required` where it is none and must be `attended`, or once
+    somebody is asked; `broken_off` for a signal in the block.
     """
     given, shown = sys.stdin.fileno(), sys.stdout.fileno()
-    if not (os.isatty(given) and os.isatty(shown)):
-        raise CeremonyError(
-            CeremonyCode.TERMINAL_REQUIRED,
-            "this asks people and shows them secrets: its input and output must be a terminal, "
-            "not a file or a pipe",
-        )
     sys.stdout.flush()
+    if not (os.isatty(given) and os.isatty(shown)):
+        if attended:
+            raise _required()
+        yield Unattended(given, shown, shown_s)
+        return
     modes = termios.tcgetattr(given)
     before: dict[int, Any] = {each: signal.signal(each, _break_off) for each in _ENDING}
     # A stopped process would leave what it shows on the screen.
@@ -139,11 +141,33 @@ def open_terminal(shown_s: float = SHOWN_S) -> Iterator[Terminal]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _modes(terminal: int, *, echo: bool, lines: bool) -> Iterator[None]:
+    """Set a terminal's modes for a block. What was typed ahead, blind, is dropped."""
+    before = termios.tcgetattr(terminal)
+    changed = [*before[:_CC], list(before[_CC])]
+    off = (0 if echo else termios.ECHO) | (0 if lines else termios.ICANON)
+    changed[_LFLAG] &= ~off
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+
+
 def _break_off(number: int, frame: FrameType | None) -> NoReturn:
     del frame
     for each in _ENDING:  # a second one must not keep the screen from being wiped
         signal.signal(each, signal.SIG_IGN)
     raise _broken_off(f"{signal.Signals(number).name} came")
+
+
+def _required() -> CeremonyError:
+    return CeremonyError(
+        CeremonyCode.TERMINAL_REQUIRED,
+        "this asks people, or shows them secrets: its input and output must be a terminal, not a "
+        "file or a pipe",
+    )
 
 
 def _broken_off(why: str) -> CeremonyError:

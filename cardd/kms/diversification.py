@@ -31,7 +31,7 @@ def diversification_input(
     Raises Refused (`uid_unusable`) for a UID that is not 7 bytes long, and ValueError for a
     system identifier outside 6 to 18 bytes or an AID outside 24 bits.
     """
-    _require_usable(uid)
+    require_usable(uid)
     if not 6 <= len(system_identifier) <= 18:
         raise ValueError(f"a system identifier has 6 to 18 bytes, not {len(system_identifier)}")
     if not 0 <= aid <= 0xFFFFFF:
@@ -57,8 +57,8 @@ def diversify(masters: Masters, purpose: Purpose, generation: int, m: bytes) -> 
     return Secret(masters.mac(purpose, generation, _AES128_CONSTANT + m))
 
 
-def _require_usable(uid: bytes) -> None:
-    """Refuse a UID from which no lasting key can be made (lengths: ISO/IEC 14443-3, 6.5.4)."""
+def require_usable(uid: bytes) -> None:
+    """Refuse (`uid_unusable`) a UID that names no badge for good (ISO/IEC 14443-3, 6.5.4)."""
     if len(uid) == 7:
         return
     if len(uid) == 4 and uid[0] == 0x08:

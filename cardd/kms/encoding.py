@@ -10,7 +10,9 @@ from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.administration import find_holder
+from cardd.kms.badge_keys import NewKeys
 from cardd.kms.core import Core
+from cardd.kms.diversification import require_usable
 from cardd.kms.ports import Client, Journal, Purpose, Right
 from cardd.kms.procedures import encode as card
 from cardd.kms.procedures.encode import Keys, PiccKey, Plan
@@ -40,13 +42,16 @@ def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
     fresh = known is None or known.transport_generation is None or journal is not None
     start = (PiccKey.TRANSPORT, PiccKey.FACTORY) if fresh else (PiccKey.TRANSPORT,)
     new = _new_journal(core, client, badge, _PREPARE)
-    run = Run(core, badge, new, resumed=False, replaces=journal)
+    new_keys = core.keys.new_keys()
+    transport = _transport_key(core, new_keys, known, badge)
+    run = Run(core, badge, new, new_keys, resumed=False, replaces=journal)
     core.audit.record("prepare.begun", durable=True, client=client.name, badge=badge.id)
-    return Begun(_prepare(core, client, run, start), run.commit, card.PREPARE_STEPS)
+    return Begun(_prepare(core, client, run, transport, start), run.commit, card.PREPARE_STEPS)
 
 
-def _prepare(core: Core, client: Client, run: Run, start: tuple[PiccKey, ...]) -> Driven[m.Outcome]:
-    transport = core.keys.derive(Purpose.TRANSPORT, run.badge)
+def _prepare(
+    core: Core, client: Client, run: Run, transport: DesfireKey, start: tuple[PiccKey, ...]
+) -> Driven[m.Outcome]:
     procedure = card.prepare(run.badge, transport, core.minimum_scheme, start)
     found, scheme = yield from guarded(procedure)
     badge = dataclasses.replace(run.badge, scheme=scheme)
@@ -58,7 +63,7 @@ def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
     """Return the procedure that encodes a badge, or goes on where an earlier run was cut."""
     require(client, Right.ENCODE)
     holder = None if request.holder is None else _new_owner(core, request.holder)
-    badge = _still_blank(_blank(core, request.uid))
+    blank = badge = _still_blank(_blank(core, request.uid))
     journal = core.registry.journal(request.uid)
     found = journal
     start = possible_picc_keys(core, badge, journal)
@@ -72,8 +77,18 @@ def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
     core.audit.record(
         "encode.begun", durable=True, client=client.name, badge=badge.id, resumed=resumed
     )
-    run = Run(core, badge, journal, resumed=resumed, replaces=found)
-    plan = Plan(badge, _keys(core, badge, journal), start, resumed, core.minimum_scheme)
+    new_keys = core.keys.new_keys()
+    run = Run(core, badge, journal, new_keys, resumed=resumed, replaces=found)
+    transport = _transport_key(core, new_keys, blank, badge)
+    take = core.keys.key if resumed else new_keys.draw
+    keys = Keys(
+        transport=transport,
+        default=DesfireKey(KeyType.AES, secret_of(core, badge, journal), 0),
+        picc=take(Purpose.PICC, badge),
+        app_master=take(Purpose.APP_MASTER, badge),
+        authenticate=take(Purpose.AUTHENTICATE, badge),
+    )
+    plan = Plan(badge, keys, start, resumed, core.minimum_scheme)
     exposed = journal.procedure == _FACTORY
     driven = _encode(core, client, run, plan, holder, exposed=exposed)
     return Begun(driven, run.commit, card.ENCODE_STEPS)
@@ -155,7 +170,8 @@ def _still_blank(badge: Badge) -> Badge:
 
 
 def _new_badge(core: Core, uid: bytes) -> Badge:
-    badge = Badge(
+    require_usable(uid)
+    return Badge(
         id=secrets.token_hex(16),
         uid=uid,
         aid=int(core.config.badge.aid, 16),
@@ -164,8 +180,6 @@ def _new_badge(core: Core, uid: bytes) -> Badge:
         generation=core.masters.current(Purpose.AUTHENTICATE),
         state=BadgeState.BLANK,
     )
-    core.keys.derive(Purpose.PICC, badge)  # refuses a UID that cannot be diversified
-    return badge
 
 
 def _with_transport(core: Core, badge: Badge) -> Badge:
@@ -179,15 +193,11 @@ def _new_journal(core: Core, client: Client, badge: Badge, procedure: str) -> Jo
     return new_journal(core, client, badge, procedure, secrets.token_bytes(16))
 
 
-def _keys(core: Core, badge: Badge, journal: Journal) -> Keys:
-    default = secret_of(core, badge, journal)
-    return Keys(
-        transport=core.keys.derive(Purpose.TRANSPORT, badge),
-        default=DesfireKey(KeyType.AES, default, 0),
-        picc=core.keys.derive(Purpose.PICC, badge),
-        app_master=core.keys.derive(Purpose.APP_MASTER, badge),
-        authenticate=core.keys.derive(Purpose.AUTHENTICATE, badge),
-    )
+def _transport_key(core: Core, new_keys: NewKeys, known: Badge | None, badge: Badge) -> DesfireKey:
+    """Return the key that a blank has since it was prepared, else draw the one that it gets."""
+    has_one = known is not None and known.transport_generation is not None
+    take = core.keys.key if has_one else new_keys.draw
+    return take(Purpose.TRANSPORT, badge)
 
 
 def possible_picc_keys(core: Core, badge: Badge, journal: Journal | None) -> tuple[PiccKey, ...]:

@@ -28,6 +28,7 @@ A card may refuse a key after many failed authentications, so it is a sample.
 
 MOST_GENERATIONS = 3
 
+_NO_ID = "0" * 32
 _NO_UID = bytes(7)
 _NOT_ENCODED = frozenset({BadgeState.BLANK, BadgeState.WIPED})
 
@@ -68,19 +69,21 @@ def _inspect(
 
 def _plan(core: Core, badge: Badge, journal: Journal | None, *, try_others: bool) -> Plan:
     others = _others(core, badge) if try_others else ()
+    encoded = badge.state not in _NOT_ENCODED
 
     def candidates(purpose: Purpose) -> list[tuple[KeyMatch, DesfireKey]]:
-        keys: list[tuple[KeyMatch, DesfireKey]] = [("own", core.keys.derive(purpose, badge))]
+        own = core.keys.key if encoded else core.keys.find
+        keys: list[tuple[KeyMatch, DesfireKey | None]] = [("own", own(purpose, badge))]
         if journal is not None:
             keys += (("next", key) for key in _of_other_generations(core, purpose, badge))
         if purpose is Purpose.PICC and badge.transport_generation is not None:
-            keys.append(("transport", core.keys.derive(Purpose.TRANSPORT, badge)))
+            keys.append(("transport", core.keys.find(Purpose.TRANSPORT, badge)))
         if try_others:
-            nobody = dataclasses.replace(badge, uid=_NO_UID)
+            nobody = dataclasses.replace(badge, id=_NO_ID, uid=_NO_UID)
             keys.append(("zeros", DesfireKey.zero(KeyType.AES)))
-            keys.append(("without-uid", core.keys.derive(purpose, nobody)))
-            keys += (("another-badge", core.keys.derive(purpose, other)) for other in others)
-        return keys
+            keys.append(("without-uid", core.keys.find(purpose, nobody)))
+            keys += (("another-badge", core.keys.find(purpose, other)) for other in others)
+        return [(match, key) for match, key in keys if key is not None]
 
     return Plan(
         badge,
@@ -90,11 +93,13 @@ def _plan(core: Core, badge: Badge, journal: Journal | None, *, try_others: bool
     )
 
 
-def _of_other_generations(core: Core, purpose: Purpose, badge: Badge) -> Iterable[DesfireKey]:
+def _of_other_generations(
+    core: Core, purpose: Purpose, badge: Badge
+) -> Iterable[DesfireKey | None]:
     """Yield the keys that an unfinished re-keying may have given a badge, newest first."""
     others = (each for each in core.masters.generations(purpose) if each != badge.generation)
     for generation in sorted(others, reverse=True)[:MOST_GENERATIONS]:
-        yield core.keys.derive(purpose, dataclasses.replace(badge, generation=generation))
+        yield core.keys.find(purpose, dataclasses.replace(badge, generation=generation))
 
 
 def _others(core: Core, badge: Badge) -> tuple[Badge, ...]:

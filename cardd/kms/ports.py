@@ -264,6 +264,24 @@ class RegistryIdentity:
     version: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicaMark:
+    """How far a replica of the key service had come when it last put its mark in the registry.
+
+    `number` rises with each mark, and the replica's audit has it too. The audit then stood in the
+    chain `chain` at line `seq`, with the hash `hash`; `masters` says how far the masters were
+    (rollback.position).
+    """
+
+    replica: str
+    number: int
+    chain: str
+    seq: int
+    hash: str
+    masters: str
+    version: int = 1
+
+
 class Registry(Protocol):
     """People, badges, presences and journals. Thread-safe.
 
@@ -358,3 +376,12 @@ class Registry(Protocol):
 
     def ping(self) -> None:
         """Raise KmsUnavailable where the database cannot be used."""
+    def replica_mark(self, replica: str) -> ReplicaMark | None:
+        """Find by the replica's name."""
+
+    def add_replica_mark(self, mark: ReplicaMark) -> None:
+        """Insert; `conflict` where the replica has one."""
+
+    def put_replica_mark(self, mark: ReplicaMark) -> ReplicaMark:
+        """Replace."""
+

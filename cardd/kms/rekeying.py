@@ -1,10 +1,12 @@
 """`rekey`: a badge of ours goes over to another generation of the masters."""
 
 import dataclasses
+from collections.abc import Callable
 
 from cardd.badges.admission import require_scheme
 from cardd.badges.model import Badge
 from cardd.badges.states import BadgeState
+from cardd.desfire.keys import DesfireKey
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.core import Core
@@ -42,8 +44,10 @@ def begin(core: Core, client: Client, request: m.Rekey) -> Begun:
         previous=badge.generation,
         resumed=resumed,
     )
-    run = Run(core, badge, journal, resumed=resumed, replaces=found)
-    old, new = keys_of(core, badge, badge.generation), keys_of(core, badge, generation)
+    new_keys = core.keys.new_keys()
+    run = Run(core, badge, journal, new_keys, resumed=resumed, replaces=found)
+    old = keys_of(core.keys.key, badge, badge.generation)
+    new = keys_of(core.keys.key if resumed else new_keys.draw, badge, generation)
     plan = card.Plan(badge, old, new, journal.step)
     return Begun(_rekey(core, client, run, plan, generation), run.commit, card.STEPS)
 
@@ -58,10 +62,12 @@ def target(core: Core, badge: Badge, journal: Journal) -> int:
     return secret_of(core, badge, journal).reveal()[0]
 
 
-def keys_of(core: Core, badge: Badge, generation: int) -> BadgeKeys:
+def keys_of(
+    take: Callable[[Purpose, Badge], DesfireKey], badge: Badge, generation: int
+) -> BadgeKeys:
     """Return a badge's keys of a generation."""
     of_it = dataclasses.replace(badge, generation=generation)
-    return BadgeKeys(*(core.keys.derive(purpose, of_it) for purpose in BADGE_PURPOSES))
+    return BadgeKeys(*(take(purpose, of_it) for purpose in BADGE_PURPOSES))
 
 
 def unfinished(core: Core, badge: Badge) -> bool:

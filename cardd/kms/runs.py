@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from cardd.badges.model import Badge
 from cardd.errors import Code, Refused
+from cardd.kms.badge_keys import NewKeys
 from cardd.kms.core import Core
 from cardd.kms.messages import Outcome
-from cardd.kms.ports import Client, Journal
+from cardd.kms.ports import Client, Journal, Masters
 from cardd.kms.procedures.ports import Driven
 from cardd.secret import Secret
 
@@ -31,17 +32,25 @@ class Begun:
 
 
 class Run:
-    """One run of a procedure: the badge's row and its journal, stored at the first commit point.
+    """One run of a procedure: row, journal and new keys, stored at the first commit point.
 
     Before that the card was only asked, and a refused one leaves nothing behind. A second
     station's step makes the next commit of this run fail, and its end.
     """
 
     def __init__(
-        self, core: Core, badge: Badge, journal: Journal, *, resumed: bool, replaces: Journal | None
+        self,
+        core: Core,
+        badge: Badge,
+        journal: Journal,
+        new_keys: NewKeys,
+        *,
+        resumed: bool,
+        replaces: Journal | None,
     ) -> None:
         self._core = core
         self._journal = journal
+        self._new_keys = new_keys
         self._replaces = replaces
         self._stored = resumed
         self.badge = badge
@@ -53,6 +62,7 @@ class Run:
             if not self._stored:
                 self._require_journal(self._replaces)
                 self._store_badge(self.badge)
+                self._new_keys.store()
                 registry.drop_journal(self.badge.uid)
                 self._stored = True
             self._journal = registry.put_journal(
@@ -67,6 +77,7 @@ class Run:
                 event, durable=True, badge=badge.id, state=badge.state.value, **facts
             )
             self._store_badge(badge)
+            self._core.keys.keep_only(badge)
             self._core.registry.drop_journal(badge.uid)
 
     def _require_journal(self, expected: Journal | None) -> None:
@@ -101,7 +112,12 @@ def new_journal(core: Core, client: Client, badge: Badge, procedure: str, secret
 
 def secret_of(core: Core, badge: Badge, journal: Journal) -> Secret:
     """Return what `new_journal` sealed; KmsUnavailable where it was changed."""
-    return core.masters.open(journal.sealed, _context(badge))
+    return opened(core.masters, badge, journal)
+
+
+def opened(masters: Masters, badge: Badge, journal: Journal) -> Secret:
+    """Return what `new_journal` sealed, for whoever has the masters alone; errors as that."""
+    return masters.open(journal.sealed, _context(badge))
 
 
 def _context(badge: Badge) -> bytes:

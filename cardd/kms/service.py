@@ -21,7 +21,7 @@ from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.handles import Running
 from cardd.kms.notices import Told
-from cardd.kms.ports import Client, KeyService, Right
+from cardd.kms.ports import Client, KeyService, Purpose, Right
 from cardd.kms.rights import require, require_aid
 from cardd.kms.runs import Begun
 from cardd.kms.views import holder_view
@@ -58,8 +58,8 @@ class Kms:
             self._core.audit.record("stranger.refused", who=who, left_out=left_out)
 
     def client_changed(self, name: str, change: str) -> None:
-        """Record that a client was added, changed or revoked; KmsUnavailable where it cannot."""
-        self._core.audit.record(f"client.{change}", durable=True, client=name)
+        """Record that a client was added, changed or revoked, later where it cannot be now."""
+        self._core.audit.record_or_keep(f"client.{change}", client=name)
 
 
 class _Face:
@@ -145,12 +145,14 @@ class _Face:
         return self._core.signer.jwks()
 
     def health(self) -> m.Health:
+        masters = self._core.masters
         try:
+            masters.kcv(Purpose.REGISTRY, masters.current(Purpose.REGISTRY))  # do they answer?
             self._core.registry.ping()
             self._core.audit.ping()
         except KmsUnavailable as error:
-            return m.Health(available=False, why=str(error))
-        return m.Health(available=True)
+            return m.Health(available=False, why=str(error), warnings=self._core.troubles())
+        return m.Health(available=True, warnings=self._core.troubles())
 
     def _open(self, procedure: m.Procedure) -> Running:
         begun = _begin(self._core, self._client, procedure)

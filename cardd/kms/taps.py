@@ -26,7 +26,7 @@ def begin(core: Core, client: Client, request: m.Tap) -> Begun:
 
 
 def _tap(core: Core, client: Client, request: m.Tap, badge: Badge) -> Driven[m.Outcome]:
-    key = core.keys.derive(Purpose.AUTHENTICATE, badge)
+    key = core.keys.key(Purpose.AUTHENTICATE, badge)
     try:
         yield from guarded(card.tap(badge, key), registered=True)
     except Refused as refusal:

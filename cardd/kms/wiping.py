@@ -10,6 +10,7 @@ from cardd.desfire.keys import DesfireKey
 from cardd.errors import Code, Refused
 from cardd.kms import encoding, rekeying
 from cardd.kms import messages as m
+from cardd.kms.badge_keys import NewKeys
 from cardd.kms.core import Core
 from cardd.kms.ports import Client, Journal, Purpose, Right
 from cardd.kms.procedures import rekey as rekey_card
@@ -39,7 +40,7 @@ def begin(core: Core, client: Client, request: m.Wipe) -> Begun:
     badge = _revoked(core, request.uid)
     found = core.registry.journal(request.uid)
     resumed = found is not None and found.procedure == PROCEDURE
-    journal = found
+    journal, known, new_keys = found, badge, core.keys.new_keys()
     if journal is None or not resumed:
         names = _possible(core, badge, journal)
         journal = new_journal(core, client, badge, PROCEDURE, _written(names))
@@ -51,10 +52,9 @@ def begin(core: Core, client: Client, request: m.Wipe) -> Begun:
     core.audit.record(
         "wipe.begun", durable=True, client=client.name, badge=badge.id, resumed=resumed
     )
-    ours = badge.picc is Picc.OURS
-    transport = core.keys.derive(Purpose.TRANSPORT, badge) if ours else None
-    keys = tuple(_derived(core, badge, name) for name in names)
-    run = Run(core, badge, journal, resumed=resumed, replaces=found)
+    transport = _transport_key(core, new_keys, known, badge)
+    keys = tuple(_named(core, badge, name) for name in names)
+    run = Run(core, badge, journal, new_keys, resumed=resumed, replaces=found)
     plan = card.Plan(badge, keys, transport, journal.step)
     return Begun(_wipe(client, run, plan), run.commit, card.STEPS)
 
@@ -102,6 +102,14 @@ def _with_transport(core: Core, badge: Badge) -> Badge:
     return dataclasses.replace(badge, transport_generation=generation)
 
 
+def _transport_key(core: Core, new_keys: NewKeys, known: Badge, badge: Badge) -> DesfireKey | None:
+    """Return the key that the PICC gets at the end, which an unfinished badge may have already."""
+    if badge.picc is not Picc.OURS:
+        return None
+    has_it = known.transport_generation == badge.transport_generation
+    return (core.keys.key if has_it else new_keys.draw)(Purpose.TRANSPORT, badge)
+
+
 def _possible(core: Core, badge: Badge, journal: Journal | None) -> tuple[_KeyName, ...]:
     """Return the master keys that may authenticate the wipe, likeliest first.
 
@@ -130,12 +138,12 @@ def _name(which: PiccKey, badge: Badge) -> _KeyName:
     return _KeyName(Purpose.TRANSPORT, badge.transport_generation)
 
 
-def _derived(core: Core, badge: Badge, name: _KeyName) -> DesfireKey:
+def _named(core: Core, badge: Badge, name: _KeyName) -> DesfireKey:
     if name.purpose == _FACTORY:
         return FACTORY_PICC_KEY
     generation = name.generation
     of_it = dataclasses.replace(badge, generation=generation, transport_generation=generation)
-    return core.keys.derive(Purpose(name.purpose), of_it)
+    return core.keys.key(Purpose(name.purpose), of_it)
 
 
 def _written(names: tuple[_KeyName, ...]) -> bytes:

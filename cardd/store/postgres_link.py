@@ -30,12 +30,12 @@ Taken = TypeVar("Taken")
 LIMITS = (
     f"-c lock_timeout={LOCK_MS} -c statement_timeout={STATEMENT_MS} "
     f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} "
-    "-c timezone=UTC -c default_transaction_read_only=off"
+    "-c timezone=UTC"
 )
 
 # The advisory lock of which every running key service holds a share. Any number, always the same.
 IN_USE = 0x6361726464  # "cardd"
-UNBOUNDED = "-c lock_timeout=10000 -c timezone=UTC -c default_transaction_read_only=off"
+UNBOUNDED = "-c lock_timeout=10000 -c timezone=UTC"
 
 
 class Explained(psycopg.OperationalError):
@@ -94,7 +94,7 @@ class Door:
             password = self._address.password()
         except OSError as error:
             raise Explained(
-                f"its password file {self._address.password_file} cannot be read: {error.strerror}"
+                f"its password file {self._address.password_file} cannot be used: {error.strerror}"
             ) from None
         given: dict[str, Any] = {**self._address.parameters}
         if password is not None:

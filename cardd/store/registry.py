@@ -12,7 +12,7 @@ from cardd.badges.model import Badge, Holder
 from cardd.cps.identity import canonical_national_id
 from cardd.errors import CarddError, KmsUnavailable
 from cardd.kms.messages import Page
-from cardd.kms.ports import Journal, RegistryIdentity, StoredKey
+from cardd.kms.ports import Journal, RegistryIdentity, ReplicaMark, StoredKey
 from cardd.store import rows, search, tables
 from cardd.store.connections import Connections, Database, Parameters
 from cardd.store.entities import Entities
@@ -21,7 +21,12 @@ from cardd.store.sealing import RowSealer
 
 _h, _n = tables.holder.c, tables.holder_national_id.c
 _b, _p, _j = tables.badge.c, tables.presence.c, tables.journal.c
-_k = tables.stored_key.c
+_k, _m = tables.stored_key.c, tables.replica_mark.c
+_LAST_USED = (
+    select(_p.badge_id, func.max(_p.auth_time))
+    .where(_p.badge_id.is_not(None))
+    .group_by(_p.badge_id)
+)
 _INDEX_NATIONAL_ID = insert(tables.holder_national_id).inline()
 _FORGET_NATIONAL_IDS = delete(tables.holder_national_id).where(_n.holder_id == bindparam("key"))
 
@@ -45,6 +50,7 @@ class SqlRegistry:
         self._journals = Entities(rows.JOURNAL, sealer, self._connections)
         self._stored_keys = Entities(rows.STORED_KEY, sealer, self._connections)
         self._identities = Entities(rows.IDENTITY, sealer, self._connections)
+        self._marks = Entities(rows.REPLICA_MARK, sealer, self._connections)
         self._build_look_ups()
         self._build_lists()
 
@@ -71,6 +77,7 @@ class SqlRegistry:
         self._keys_by_badge = self._stored_keys.look(
             self._stored_keys.query(_k.badge_id).order_by(_k.purpose, _k.generation)
         )
+        self._mark_by_replica = self._marks.by(_m.replica)
         self._identity = self._identities.look(select(*self._identities.columns))
 
     def _build_lists(self) -> None:
@@ -286,6 +293,18 @@ class SqlRegistry:
         for national_id in sorted(_national_ids(holder)):
             parameters = {"national_id": national_id, "holder_id": holder.id}
             self._connections.change(_INDEX_NATIONAL_ID, parameters)
+    def replica_mark(self, replica: str) -> ReplicaMark | None:
+        """Find by the replica's name."""
+        return self._marks.one(self._mark_by_replica, _m.replica, replica)
+
+    def add_replica_mark(self, mark: ReplicaMark) -> None:
+        """Insert; `conflict` where the replica has one."""
+        self._marks.add(mark)
+
+    def put_replica_mark(self, mark: ReplicaMark) -> ReplicaMark:
+        """Replace."""
+        return self._marks.put(mark)
+
 
     def _both(self, row: Sequence[Any]) -> BadgeAndHolder:
         """Return badge and holder of a joined row, which must belong together."""

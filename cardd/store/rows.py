@@ -15,7 +15,7 @@ from cardd.assurance.levels import Acr
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder, HolderStatus, Picc, Scheme
 from cardd.badges.states import BadgeState
-from cardd.kms.ports import Journal, Purpose, RegistryIdentity, StoredKey
+from cardd.kms.ports import Journal, Purpose, RegistryIdentity, ReplicaMark, StoredKey
 from cardd.store import search, tables
 from cardd.store.sealing import Value
 
@@ -189,6 +189,22 @@ def _identity(row: Sequence[Any]) -> RegistryIdentity:
     return RegistryIdentity(*row[:5])
 
 
+def _mark_values(mark: ReplicaMark) -> tuple[Value, ...]:
+    return (
+        mark.replica,
+        mark.number,
+        mark.chain,
+        mark.seq,
+        mark.hash,
+        mark.masters,
+        mark.version,
+    )
+
+
+def _mark(row: Sequence[Any]) -> ReplicaMark:
+    return ReplicaMark(*row[:7])
+
+
 # A row without MAC columns is what `values` builds; see tables for the order of its columns.
 HOLDER = RowKind(
     tables.holder, _holder_values, _holder, "its id or staff number is already registered"
@@ -216,4 +232,7 @@ STORED_KEY = RowKind(
 )
 IDENTITY = RowKind(
     tables.registry_identity, _identity_values, _identity, "the registry has one already"
+)
+REPLICA_MARK = RowKind(
+    tables.replica_mark, _mark_values, _mark, "a replica of this name has made one meanwhile"
 )

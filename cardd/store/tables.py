@@ -92,6 +92,21 @@ registry_identity = Table(
     *_seal(),
 )
 
+# One row a replica of the key service: how far it had come. Its audit says the same, so that each
+# shows where the other is older than it was.
+replica_mark = Table(
+    "replica_mark",
+    metadata,
+    Column("replica", TEXT, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("chain", TEXT, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", TEXT, nullable=False),
+    Column("masters", TEXT, nullable=False),
+    _version(),
+    *_seal(),
+)
+
 # alembic's own note of the revision: the one in schema_version, which is sealed, is believed.
 alembic_version = Table(
     "alembic_version",

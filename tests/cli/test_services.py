@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.unit
 
 PROGRAMS = Path(sys.executable).parent
+PURPOSES = ("picc", "app-master", "authenticate", "transport", "registry")
 PASSPHRASE = "correct horse battery staple"
 
 
@@ -215,20 +216,42 @@ def test_the_services_run_without_click_and_rich(configuration: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True)
 
 
-def test_a_generation_is_added_for_badges_or_for_blanks(configuration: Path) -> None:
+def test_generations_are_made_promoted_and_destroyed_for_badges_or_for_blanks(
+    configuration: Path,
+) -> None:
     def kms(*arguments: str) -> str:
         ran = run("cardd-kms", *arguments, "--config", configuration)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
+    def states() -> list[list[str]]:
+        return [line.split()[:3] for line in kms("generation", "list").splitlines()]
+
     kms("init")
-    assert kms("generation", "add", "badge").startswith("generation 2 is current when")
-    assert kms("generation", "add", "badge").startswith("generation 3 is current when")
-    assert kms("generation", "add", "transport").startswith("generation 2 is current when")
-    assert [line.split() for line in kms("generation", "list").splitlines()] == [
-        ["picc", "current", "3", "of", "1,", "2,", "3"],
-        ["app-master", "current", "3", "of", "1,", "2,", "3"],
-        ["authenticate", "current", "3", "of", "1,", "2,", "3"],
-        ["transport", "current", "2", "of", "1,", "2"],
-        ["registry", "current", "1", "of", "1"],
+    first = [[purpose, "1", "current"] for purpose in PURPOSES]
+    assert states() == first
+    assert kms("generation", "add", "badge", "--dry-run").startswith("would make generation 2 of")
+    assert states() == first
+    assert kms("generation", "add", "badge").startswith("generation 2 of badge is next")
+    refused(
+        run("cardd-kms", "generation", "add", "badge", "--config", configuration),
+        "cardd-kms",
+        "conflict",
+    )
+    assert kms("generation", "promote", "badge").startswith("generation 2 is current when")
+    assert kms("generation", "add", "transport").startswith("generation 2 of transport is next")
+    assert states() == [
+        ["picc", "1", "previous"],
+        ["picc", "2", "current"],
+        ["app-master", "1", "previous"],
+        ["app-master", "2", "current"],
+        ["authenticate", "1", "previous"],
+        ["authenticate", "2", "current"],
+        ["transport", "1", "current"],
+        ["transport", "2", "next"],
+        ["registry", "1", "current"],
     ]
+    assert "no badge has keys" in kms("generation", "destroy", "badge", "1", "--dry-run")
+    # Two operators approve that, and there is no terminal here.
+    destroyed = run("cardd-kms", "generation", "destroy", "badge", "1", "--config", configuration)
+    assert (destroyed.returncode, "terminal_required" in destroyed.stderr) == (1, True)

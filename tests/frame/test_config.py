@@ -56,6 +56,8 @@ def test_an_unknown_key_is_named_with_its_place(text: str, named: list[str]) -> 
         'badge = "x"\n',
         BADGE + 'keys = "shared"\n',
         BADGE + "keys = 5\n",
+        BADGE + "keys = []\n",
+        '[badge]\nkeys = "diversified"\n',
         BADGE + 'keys = "none"\nsurprise = 1\n',
     ],
 )
@@ -65,13 +67,18 @@ def test_a_configuration_that_would_share_one_key_is_refused_with_the_rule(text:
     assert "one symmetric key common to all badges" in str(error)
 
 
+def test_stored_keys_need_no_system_identifier() -> None:
+    settings = parse('[badge]\nkeys = "stored"\n', "cardd.toml")
+    assert settings.badge.keys == "stored"
+    assert settings.badge.system_identifier == ""
+
+
 KMIP = '[kms.kmip]\ncertificate = "/c"\nkey = "/k"\nauthority = "/a"\n'
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        BADGE + 'keys = "stored"\n',
         BADGE + 'aid = "000000"\n',
         BADGE + "[trust]\nocsp_timeout_s = 4.1\n",
         BADGE + "[trust]\nocsp_timeout_s = 0\n",

@@ -8,7 +8,16 @@ import pytest
 
 from simulators.pki import Pki, Profile, Usage
 from tests.kms.cps_world import NOW, Card, Desk, desk, issued
+from tests.kms.kms_world import MODES, Mode
 from tests.kms.wire_world import Certificates
+
+
+@pytest.fixture(params=MODES)
+def either_mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let every configuration of a test have derived keys, and then stored ones."""
+    mode: str = request.param
+    monkeypatch.setattr(Mode, "keys", mode)
+    return mode
 
 
 @pytest.fixture(scope="session")

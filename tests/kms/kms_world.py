@@ -16,6 +16,7 @@ from cardd.kms.ports import BADGE_PURPOSES, KeyService
 from simulators.desfire.picc import VirtualDesfire
 
 NONCE = "n" * 22
+MODES = ("diversified", "stored")
 
 
 class MovedClock:
@@ -28,8 +29,15 @@ class MovedClock:
         return self.time
 
 
+class Mode:
+    """Where the keys of badges come from, in the configurations that follow (`badge.keys`)."""
+
+    keys = "diversified"
+
+
 def configuration(folder: Path, blanks: str = "factory", **badge: Any) -> Config:
     """Return a configuration whose files are all in one folder."""
+    badge = {"keys": Mode.keys, **badge}
     extra = "".join(f'{key} = "{value}"\n' for key, value in badge.items())
     credential = folder / "credential"
     if not credential.exists():

@@ -83,3 +83,24 @@ def backend_named(
         if name == "pkcs11-without-cmac":
             restrict_mechanisms(request.getfixturevalue("softhsm"), folder, monkeypatch)
     return Backend(name, config)
+
+
+def written(backend: Backend, folder: Path) -> Path:
+    """Write a backend's configuration to a file, as an administrator does."""
+    kms = backend.kms
+    lines = {
+        "masters": kms.masters,
+        "assertion_key": kms.assertion_key,
+        "registry": kms.registry,
+        "audit": kms.audit,
+        "credential_file": kms.credential_file,
+        "pin_file": kms.pin_file,
+    }
+    text = [f'[badge]\nsystem_identifier = "{backend.config.badge.system_identifier}"\n[kms]']
+    text += [f'{key} = "{value}"' for key, value in lines.items() if value is not None]
+    if kms.kmip is not None:
+        files = msgspec.structs.asdict(kms.kmip)
+        text += ["[kms.kmip]", *(f'{key} = "{value}"' for key, value in files.items())]
+    path = folder / "cardd.toml"
+    path.write_text("\n".join(text))
+    return path

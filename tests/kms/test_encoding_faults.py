@@ -20,7 +20,7 @@ from tests.kms.kms_world import (
     tapped,
 )
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("either_mode")]
 
 PRODUCTS = ("ev1", "ev2")
 BLANKS = ("factory", "transport")

@@ -19,7 +19,7 @@ from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import Code, Refused
 from cardd.iso7816.exchange import Exchange
 from cardd.kms import messages as m
-from cardd.kms.badge_keys import KeySource
+from cardd.kms.badge_keys import DiversifiedKeys
 from cardd.kms.masters import keystore
 from cardd.kms.masters.slots import CredentialFile
 from cardd.kms.ports import KeyService, Purpose, Right
@@ -86,9 +86,9 @@ def keys_of(config: Config, uid: bytes, generation: int = 1) -> dict[Purpose, De
     assert config.kms.credential_file is not None
     masters = keystore.open_keystore(path, CredentialFile(config.kms.credential_file))
     row = Badge("00" * 16, uid, AID, "N", Scheme.EV1_AES, generation, BadgeState.ACTIVE)
-    source = KeySource(masters, config.badge)
+    source = DiversifiedKeys(masters, config.badge)
     purposes = (Purpose.PICC, Purpose.APP_MASTER, Purpose.AUTHENTICATE)
-    return {purpose: source.derive(purpose, row) for purpose in purposes}
+    return {purpose: source.key(purpose, row) for purpose in purposes}
 
 
 def do(badge: VirtualDesfire, *exchanges: Exchange[None]) -> None:
@@ -120,6 +120,7 @@ def with_keys(badge: VirtualDesfire, config: Config, **others: DesfireKey) -> No
     do(badge, *steps)
 
 
+@pytest.mark.usefixtures("either_mode")
 @pytest.mark.parametrize("product", SCHEMES)
 def test_a_badge_of_ours_is_as_the_registry_says(service: KeyService, product: str) -> None:
     badge = VirtualDesfire.factory(product)
@@ -232,6 +233,7 @@ def test_a_key_that_others_have_too_is_found_where_one_asks_for_that(
     assert inspected(service, mine, try_other_keys=True).card.authenticate_key == match
 
 
+@pytest.mark.usefixtures("either_mode")
 def test_other_keys_are_tried_only_where_it_does_not_answer_to_its_own(
     service: KeyService,
 ) -> None:
@@ -293,6 +295,7 @@ def test_a_revoked_and_an_expired_badge_can_be_inspected(
     assert seen.card.differences == ()
 
 
+@pytest.mark.usefixtures("either_mode")
 def test_a_blank_with_its_transport_key_is_known_for_that(
     tmp_path: Path, clock: MovedClock
 ) -> None:
@@ -305,6 +308,7 @@ def test_a_blank_with_its_transport_key_is_known_for_that(
         assert seen.card.differences == ()
 
 
+@pytest.mark.usefixtures("either_mode")
 def test_an_encoding_that_was_cut_is_said(service: KeyService) -> None:
     badge = VirtualDesfire.factory("ev2")
     relay = Relay(service, badge)

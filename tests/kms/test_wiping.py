@@ -36,7 +36,7 @@ from tests.kms.test_rekeying import (
     with_next_generation,
 )
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("either_mode")]
 
 CREATE_APPLICATION, DELETE_APPLICATION, FORMAT = 0xCA, 0xDA, 0xFC
 

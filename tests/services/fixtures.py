@@ -1,12 +1,10 @@
 """A SoftHSM2 token, a PyKMIP server and a PostgreSQL, real ones; a pytest plugin."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.certificates import Authority
+from tests.services.postgres_cluster import own_postgres
 from tests.services.processes import service
 
 # Its own program says nothing on its output: when it is ready stands in its log file alone.
@@ -148,30 +147,8 @@ def running_kmip(folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """Run a PostgreSQL of its own, as an ordinary user, on a Unix socket alone."""
-    # Not below pytest's folders: those let no other user in.
-    folder = Path(tempfile.mkdtemp(prefix="cardd-postgres-"))
-    user = "postgres" if os.geteuid() == 0 else None
-    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if user else []
-    programs = max(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
-    )
-    try:
-        if user is not None:
-            shutil.chown(folder, user, user)
-        data = folder / "data"
-        initdb = ["--auth=trust", "--no-sync", "--username=postgres", "--encoding=UTF8"]
-        subprocess.run(
-            [*as_user, programs / "initdb", *initdb, "--locale=C", "-D", data],
-            check=True,
-            capture_output=True,
-            timeout=50,
-            cwd="/",
-        )
-        command = (programs / "postgres", "-D", data, "-k", folder, "-h", "", "-c", "fsync=off")
-        with service(command, ready="ready to accept connections", user=user):
-            yield Postgres(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_postgres() as cluster, cluster.running():
+        yield Postgres(cluster.folder)
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ from cardd.badges.model import Badge, Holder, Scheme
 from cardd.badges.states import BadgeState
 from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.ports import Journal
-from cardd.store.opening import create_registry
+from cardd.store.opening import create_registry, place
 from cardd.store.registry import SqlRegistry
 from tests.services.fixtures import Postgres
 
@@ -125,7 +125,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def registry(url: str, sealer: CmacSealer) -> Iterator[SqlRegistry]:
-    registry = create_registry(url, sealer)
+    registry = create_registry(place(url), sealer)
     yield registry
     registry.close()
 

@@ -10,8 +10,8 @@ from cardd.assurance.levels import Acr
 from cardd.badges.states import BadgeState
 from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.messages import Page
-from cardd.kms.ports import Purpose, Registry, StoredKey
-from cardd.store.opening import create_registry, open_registry
+from cardd.kms.ports import Purpose, Registry, ReplicaMark, StoredKey
+from cardd.store.opening import create_registry, open_registry, place
 from cardd.store.registry import SqlRegistry
 
 
@@ -227,19 +227,33 @@ def test_a_badge_has_a_stored_key_of_each_purpose_and_generation(registry, thing
 
 
 def test_a_registry_knows_which_it_is_and_how_far_it_has_come(url, sealer, sql):
-    registry = create_registry(url, sealer)
+    registry = create_registry(place(url), sealer)
     identity = registry.identity()
     assert (len(identity.id), identity.opened, identity.version) == (16, 0, 1)
     later = registry.put_identity(replace(identity, opened=1, keystore_counter=7))
     assert refused(registry.put_identity, identity) is Code.CONFLICT
     registry.close()
-    again = open_registry(url, sealer)
+    again = open_registry(place(url), sealer)
     assert again.identity() == later == replace(identity, opened=1, keystore_counter=7, version=2)
     sql("UPDATE registry_identity SET opened = 0")
     assert refused(again.identity) is Code.REGISTRY_INTEGRITY
     sql("DELETE FROM registry_identity")
     assert refused(again.identity) is Code.REGISTRY_INTEGRITY
     again.close()
+
+
+def test_each_replica_has_a_mark_of_its_own(registry, sql):
+    assert registry.replica_mark("kms-1") is None
+    mark = ReplicaMark("kms-1", 1, "ab" * 16, 7, "cd" * 32, '{"picc":1}')
+    registry.add_replica_mark(mark)
+    assert refused(registry.add_replica_mark, mark) is Code.CONFLICT
+    registry.add_replica_mark(replace(mark, replica="kms-2"))
+    later = registry.put_replica_mark(replace(mark, number=2))
+    assert refused(registry.put_replica_mark, mark) is Code.CONFLICT
+    assert registry.replica_mark("kms-1") == later == replace(mark, number=2, version=2)
+    assert registry.replica_mark("kms-2") == replace(mark, replica="kms-2")
+    sql("UPDATE replica_mark SET number = 1 WHERE replica = 'kms-1'")
+    assert refused(registry.replica_mark, "kms-1") is Code.REGISTRY_INTEGRITY
 
 
 def test_a_transaction_is_all_or_nothing(registry, things):

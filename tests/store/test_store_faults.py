@@ -1,20 +1,13 @@
 """The process is killed, the disk is full, the file is damaged."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from cardd.badges.states import BadgeState
 from cardd.errors import CarddError, Code, KmsUnavailable, StartCode
 from cardd.kms.messages import Page
-from cardd.store.opening import open_registry
+from cardd.store.opening import open_registry, place
 
 pytestmark = pytest.mark.faults
 
@@ -22,49 +15,6 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def url(sqlite_url):
     return sqlite_url
-
-
-CHILD = """
-import sys
-sys.path.insert(0, sys.argv[2])
-from conftest import CmacSealer, Things
-from dataclasses import replace
-from cardd.badges.states import BadgeState
-from cardd.store.opening import open_registry
-
-things = Things()
-registry = open_registry(sys.argv[1], CmacSealer())
-badge = registry.badge(things.badge(1).id)
-revoked = registry.put_badge(replace(badge, state=BadgeState.REVOKED, reason="lost"))
-with registry.atomically():
-    registry.put_badge(replace(revoked, state=BadgeState.WIPED))
-    for n in range(100, 2000):  # more than the page cache keeps
-        registry.add_holder(things.holder(n, groups=("g" * 2000,)))
-    print("in the middle", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_process_killed_in_a_transaction_leaves_all_before_and_nothing_of_it(
-    peopled, url, sealer, things, sql
-):
-    peopled.close()
-    command = [sys.executable, "-c", CHILD, url, str(Path(__file__).parent)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        try:
-            assert child.stdout.readline() == b"in the middle\n"
-        finally:
-            os.kill(child.pid, signal.SIGKILL)
-        assert child.wait(10) == -signal.SIGKILL
-    registry = open_registry(url, sealer)
-    try:
-        badge = registry.badge(things.badge(1).id)
-        assert (badge.state, badge.version) == (BadgeState.REVOKED, 2)
-        assert len(registry.holders(Page())[0]) == 2
-        registry.put_badge(replace(badge, state=BadgeState.WIPED))
-    finally:
-        registry.close()
-    assert sql("PRAGMA integrity_check") == [("ok",)]
 
 
 def test_a_full_disk_undoes_the_whole_transaction_also_where_it_is_ignored(
@@ -114,7 +64,7 @@ def test_a_damaged_file_gives_documented_errors_alone(peopled, url, path, sealer
     path.write_bytes(damaged)
 
     def use_it():
-        with closing(open_registry(url, sealer)) as registry:
+        with closing(open_registry(place(url), sealer)) as registry:
             calls = (
                 lambda: registry.badge_and_holder(things.badge(1).uid),
                 lambda: registry.badges(Page(q="martin")),
@@ -155,4 +105,4 @@ def test_a_name_in_the_schema_that_is_no_text_is_a_damaged_file(peopled, url, pa
     """The driver cannot decode SQLite's message about it."""
     peopled.close()
     path.write_bytes(path.read_bytes().replace(b"ix_badge_holder_id", b"ix\xff\xfebadge holder"))
-    assert outcome(lambda: open_registry(url, sealer)) is StartCode.REGISTRY_UNAVAILABLE
+    assert outcome(lambda: open_registry(place(url), sealer)) is StartCode.REGISTRY_UNAVAILABLE

@@ -80,7 +80,7 @@ def everything(registry):
 
 def test_the_service_refuses_an_older_registry_and_says_what_to_run(old, url, sealer):
     with pytest.raises(StartError, match=r"stop every key service.*cardd-kms migrate") as caught:
-        open_registry(url, sealer)
+        open_registry(place(url), sealer)
     assert caught.value.code is StartCode.REGISTRY_VERSION
     assert caught.value.facts == {"found": 2, "needed": NEWEST}
 
@@ -88,7 +88,7 @@ def test_the_service_refuses_an_older_registry_and_says_what_to_run(old, url, se
 def test_a_registry_comes_up_with_its_data_and_works(old, url, sealer, things):
     done = migrate(old, sealer)
     assert (done.found, done.reached, done.steps) == (2, NEWEST, tuple(range(2, NEWEST + 1)))
-    with closing(open_registry(url, sealer)) as registry:
+    with closing(open_registry(place(url), sealer)) as registry:
         people, badges, found, presence, journals = everything(registry)
         assert [person.given_name for person in people] == ["Zoé", "Anne"]
         assert found == [people[0]]
@@ -104,14 +104,14 @@ def test_a_registry_comes_up_with_its_data_and_works(old, url, sealer, things):
 
 def test_up_and_down_and_up_again_keep_every_row(old, url, sealer):
     migrate(old, sealer)
-    with closing(open_registry(url, sealer)) as registry:
+    with closing(open_registry(place(url), sealer)) as registry:
         before = everything(registry)
     down = migrate(old, sealer, to=2)
     assert down.steps == tuple(range(NEWEST, 1, -1))
     with pytest.raises(StartError):
-        open_registry(url, sealer)
+        open_registry(place(url), sealer)
     migrate(old, sealer)
-    with closing(open_registry(url, sealer)) as registry:
+    with closing(open_registry(place(url), sealer)) as registry:
         assert everything(registry) == before
 
 
@@ -141,7 +141,7 @@ def layout(file):
 
 
 def test_a_new_registry_is_stamped_and_has_nothing_to_migrate(url, sealer, sql):
-    create_registry(url, sealer).close()
+    create_registry(place(url), sealer).close()
     assert sql("SELECT version_num FROM alembic_version") == [(str(NEWEST),)]
     done = migrate(place(url), sealer)
     assert (done.found, done.steps, done.backup) == (NEWEST, (), None)
@@ -180,10 +180,10 @@ def test_a_failure_before_the_commit_changes_nothing(old, sealer, sql):
 
 def test_going_back_never_loses_the_keys_of_badges(old, url, sealer):
     migrate(old, sealer)
-    with closing(open_registry(url, sealer)) as registry:
+    with closing(open_registry(place(url), sealer)) as registry:
         registry.add_stored_key(StoredKey("a" * 32, Purpose.PICC, 1, b"sealed"))
     assert not_migrated(old, sealer, to=2) is StartCode.REGISTRY_VERSION
-    open_registry(url, sealer).close()
+    open_registry(place(url), sealer).close()
 
 
 @pytest.mark.parametrize("version", [0, 1, NEWEST + 1])
@@ -210,7 +210,7 @@ def test_a_server_that_cannot_be_reached_is_said(tmp_path, sealer):
 
 @pytest.mark.services
 def test_a_key_service_that_runs_keeps_the_migration_away(postgres_url, sealer):
-    create_registry(postgres_url, sealer).close()
+    create_registry(place(postgres_url), sealer).close()
     with psycopg.connect(postgres_url) as service:
         service.execute("SELECT pg_advisory_lock_shared(%s)", (0x6361726464,))
         assert not_migrated(place(postgres_url), sealer) is StartCode.REGISTRY_IN_USE
@@ -228,7 +228,7 @@ def test_a_copy_is_kept_beside_the_file_first(sqlite_url, sealer, path):
     path.unlink()
     backup.rename(path)
     migrate(place(sqlite_url), sealer)
-    open_registry(sqlite_url, sealer).close()
+    open_registry(place(sqlite_url), sealer).close()
 
 
 @pytest.mark.unit

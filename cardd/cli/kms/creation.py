@@ -2,18 +2,18 @@
 
 import argparse
 import getpass
-import os
 import sys
 from pathlib import Path
 
 from cardd import assembly
+from cardd.cli.kms.credential import make_credential, make_folder
+from cardd.cli.kms.room import ceremonies_folder, is_configured
 from cardd.cli.kms.verbs import Verbs, add_verb, say
 from cardd.config import Config
 from cardd.errors import StartCode, StartError
 from cardd.kms.masters.slots import Passphrase
 from cardd.secret import Secret
 
-CREDENTIAL_BYTES = 32
 PASSPHRASE_MINIMUM = 12
 
 _SOFT = "soft:"
@@ -26,17 +26,25 @@ def add_to(verbs: Verbs) -> None:
 
 
 def initialise(config: Config, options: argparse.Namespace) -> None:
-    """Create a key service: a credential where the configured one is not there yet, then the rest.
+    """Create a key service.
 
     A passphrase is asked for on the terminal where nothing that opens the keystore is configured.
     """
     del options
-    _make_folders(config)
+    make_folders(config)
+    create(config, _ask() if needs_passphrase(config) else None)
+
+
+def create(config: Config, slot: Passphrase | None) -> None:
+    """Make a credential where the configured one is not there yet, then the rest, and say so.
+
+    `slot` opens the keystore in future; without it, what the configuration names does.
+    """
     soft = config.kms.masters.startswith(_SOFT)
     credential = config.kms.credential_file if soft else None
-    made = credential is not None and _make_credential(credential)
+    made = credential is not None and make_credential(credential)
     try:
-        assembly.create_key_service(config, _ask() if soft and not _is_configured(config) else None)
+        assembly.create_key_service(config, slot)
     except BaseException:
         if made and credential is not None:
             credential.unlink(missing_ok=True)
@@ -49,20 +57,20 @@ def initialise(config: Config, options: argparse.Namespace) -> None:
     say(f"registry         {config.kms.registry}")
 
 
-def _make_folders(config: Config) -> None:
-    """Make the folders of the files that will be created."""
+def make_folders(config: Config) -> None:
+    """Make the folders of the files that will be created; StartError as `make_folder`."""
     places = (config.kms.masters, config.kms.assertion_key, config.kms.registry)
     for place in places:
         scheme, _, path = place.partition(":")
         if f"{scheme}:" in _IN_FILES:
-            _make_folder(Path(path).parent)
-    _make_folder(config.kms.audit.parent)
+            make_folder(Path(path).parent)
+    make_folder(config.kms.audit.parent)
+    make_folder(ceremonies_folder(config))
 
 
-def _is_configured(config: Config) -> bool:
-    """Tell whether the keystore can be opened without a person."""
-    given = config.kms.credential_file or config.kms.passphrase_file
-    return given is not None or bool(os.environ.get("CREDENTIALS_DIRECTORY"))
+def needs_passphrase(config: Config) -> bool:
+    """Tell whether a person is to open the keystore, as nothing else is configured."""
+    return config.kms.masters.startswith(_SOFT) and not is_configured(config)
 
 
 def _ask() -> Passphrase:
@@ -83,31 +91,3 @@ def _ask() -> Passphrase:
             StartCode.KEYSTORE_PASSPHRASE, "the two passphrases differ; nothing was created"
         )
     return Passphrase(Secret(first.encode()))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(
-            StartCode.KEYSTORE_PERMISSIONS, f"the folder {folder} cannot be made: {error.strerror}"
-        ) from error
-
-
-def _make_credential(path: Path) -> bool:
-    """Write a new credential file, 0600; return False where there is one already."""
-    _make_folder(path.parent)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(CREDENTIAL_BYTES))
-            file.flush()
-            os.fsync(descriptor)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise StartError(
-            StartCode.KEYSTORE_PERMISSIONS,
-            f"the credential file {path} cannot be written: {error.strerror}",
-        ) from error
-    return True

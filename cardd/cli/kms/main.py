@@ -5,11 +5,20 @@ import sys
 from collections.abc import Sequence
 
 from cardd import __version__
-from cardd.cli.kms import audit, creation, generations, publishing, serving
+from cardd.cli.kms import (
+    audit,
+    ceremonies,
+    creation,
+    generations,
+    operators,
+    publishing,
+    serving,
+    slots,
+)
 from cardd.cli.start import reporting_start_errors
 from cardd.config import load
 
-GROUPS = (creation, publishing, generations, audit, serving)
+GROUPS = (creation, publishing, generations, slots, operators, ceremonies, audit, serving)
 """Each adds its commands by `add_to`, and imports what is heavy when one of them is run."""
 
 

@@ -36,3 +36,26 @@ def add_verb(verbs: Verbs, name: str, run: Run, summary: str) -> argparse.Argume
 def say(text: str) -> None:
     """Print a line of the answer."""
     sys.stdout.write(text + "\n")
+
+
+def add_dry_run(verb: argparse.ArgumentParser) -> None:
+    """Let a command say what it would do instead of doing it."""
+    verb.add_argument("--dry-run", action="store_true", help="say what would be done; do nothing")
+
+
+def add_seconds(verb: argparse.ArgumentParser) -> None:
+    """Let a command be told how long a custodian may look at what is shown."""
+    verb.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=60.0,
+        metavar="N",
+        help="how long what is secret is shown, 10 to 300 (default: 60)",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = int(text)
+    if not 10 <= seconds <= 300:
+        raise ValueError(text)
+    return float(seconds)

@@ -79,7 +79,7 @@ class Checkpointer:
         head = self._audit.head
         jws = checkpoints.sign(self._signer, self._audit.chain, head, self._clock.now())
         self._audit.record(checkpoints.CHECKPOINT, durable=True, jws=jws)
-        self._covered = head.seq
+        self._covered, self._tried = head.seq, head.seq + 1
         # Told only what is on the disk: a witness that knows more than the file cries wolf.
         self._witness.tell(jws)
 

@@ -47,9 +47,14 @@ class SyslogLink:
                 self.close()
             if self._socket is None:
                 self._socket = self._connect()
-                if self._last not in {None, jws}:
-                    self._send(self._socket, str(self._last))
+                self._send(self._socket, self._last or jws)
+                # In TLS 1.3 a server refuses a client's certificate after the client may send.
+                _require_standing(self._socket, _REFUSAL_S)
+                if self._last is None:
+                    self._last = jws
+                    return
             self._send(self._socket, jws)
+            _require_standing(self._socket, 0)
         except OSError:
             self.close()
             raise
@@ -80,9 +85,6 @@ class SyslogLink:
         connection.settimeout(TIMEOUT_S)
         connection.sendall(syslog.framed(octets))
         _await(lambda: not _unacknowledged(connection))
-        # In TLS 1.3 a server refuses a client's certificate after the client may send.
-        if _ended(connection, _REFUSAL_S):
-            raise ConnectionResetError(None, "the server ended the connection")
 
 
 def context(authority: Path, identity: Tls | None) -> ssl.SSLContext:
@@ -116,6 +118,11 @@ def _ended(connection: ssl.SSLSocket, wait_s: float) -> bool:
         return not connection.recv(1024)  # a syslog server says nothing
     except (ssl.SSLWantReadError, BlockingIOError):
         return False
+
+
+def _require_standing(connection: ssl.SSLSocket, wait_s: float) -> None:
+    if _ended(connection, wait_s):
+        raise ConnectionResetError(None, "the server ended the connection")
 
 
 def _unacknowledged(connection: socket.socket) -> int:

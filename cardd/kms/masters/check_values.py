@@ -4,7 +4,9 @@ The CMAC form that ANSI X9.24-1 asks of AES: the first 3 bytes of the CMAC of 16
 no secret. Some modules show the first bytes of an encrypted zero block instead, which differ.
 """
 
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from cardd.secret import Secret
@@ -18,3 +20,9 @@ def kcv_of(key: Secret) -> bytes:
     cmac = CMAC(AES(key.reveal()))
     cmac.update(KCV_MESSAGE)
     return cmac.finalize()[:KCV_BYTES]
+
+
+def legacy_kcv_of(key: Secret) -> bytes:
+    """Return the check value that older modules show: of an encrypted zero block, 3 bytes."""
+    encryptor = Cipher(AES(key.reveal()), CBC(bytes(16))).encryptor()  # of one block, as ECB
+    return encryptor.update(bytes(16))[:KCV_BYTES]

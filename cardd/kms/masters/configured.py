@@ -7,6 +7,7 @@ from pathlib import Path
 from cardd.config import Kms
 from cardd.errors import StartCode, StartError
 from cardd.files import open_regular
+from cardd.kms.masters import keystore_token
 from cardd.kms.masters.slots import CredentialFile, Passphrase, Slot
 from cardd.secret import Secret
 
@@ -15,22 +16,25 @@ _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 
 def keystore_slot(kms: Kms) -> Slot:
-    """Return what opens the keystore: a credential or passphrase file, or systemd's credential.
+    """Return what opens the keystore: a file, a token, or systemd's credential.
 
-    Raises StartError (`keystore_passphrase`, `keystore_permissions`).
+    Raises StartError: `keystore_passphrase`, `keystore_permissions`, `masters_credentials`,
+    `config_invalid` and `backend_not_installed` for the token.
     """
     if kms.credential_file is not None:
         return CredentialFile(kms.credential_file)
     if kms.passphrase_file is not None:
         code = StartCode.KEYSTORE_PASSPHRASE
         return Passphrase(_first_line(kms.passphrase_file, "passphrase file", code))
+    if kms.keystore_token is not None:
+        return keystore_token.token_key(kms.keystore_token, token_pin(kms))
     given = _given_by_systemd("cardd-keystore")
     if given is not None:
         return CredentialFile(given)
     raise StartError(
         StartCode.KEYSTORE_PASSPHRASE,
-        "nothing is configured that opens the keystore; set kms.credential_file or "
-        "kms.passphrase_file, or give systemd the credential cardd-keystore",
+        "nothing is configured that opens the keystore; set kms.credential_file, "
+        "kms.passphrase_file or kms.keystore_token, or give systemd the credential cardd-keystore",
     )
 
 

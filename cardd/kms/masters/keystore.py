@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cardd.errors import Code, Refused, StartCode, StartError
 from cardd.files import open_regular, publish, replace, sole_writer
 from cardd.kms.masters import envelope as form
-from cardd.kms.masters.slots import Slot, StoredSlot, lock, name_of, unlock
+from cardd.kms.masters.slots import (
+    RecoveryShares,
+    RecoverySlot,
+    Slot,
+    StoredSlot,
+    lock,
+    name_of,
+    unlock,
+)
 from cardd.kms.masters.soft import SoftMasters
 from cardd.kms.ports import Purpose
 from cardd.secret import Secret
@@ -90,12 +98,24 @@ def add_slot(path: Path, slot: Slot, new: Slot) -> None:
     `open_keystore` and `create`.
     """
     with rewriting(path, slot) as change:
-        if len(change.envelope.slots) == form.MAXIMUM_SLOTS:
-            raise Refused(
-                Code.CONFLICT, f"a keystore has {form.MAXIMUM_SLOTS} slots at most; drop one first"
-            )
+        _require_room(change.slots)
         stored = lock(new, change.kek, change.envelope.id)
         change.slots = (*change.envelope.slots, stored)
+
+
+def add_recovery(
+    path: Path, slot: Slot, shares: RecoveryShares, *, replace: bool
+) -> list[RecoverySlot]:
+    """Let shares open the keystore; with `replace`, those of before no longer, in the same act.
+
+    Returns the slots that were dropped. Raises as `add_slot`.
+    """
+    with rewriting(path, slot) as change:
+        stays = [one for one in change.slots if not (replace and isinstance(one, RecoverySlot))]
+        _require_room(stays)
+        change.slots = (*stays, lock(shares, change.kek, change.envelope.id))
+        dropped = [one for one in change.envelope.slots if one not in stays]
+    return [one for one in dropped if isinstance(one, RecoverySlot)]
 
 
 def drop_slot(path: Path, slot: Slot) -> None:
@@ -171,6 +191,13 @@ def rewriting(path: Path, slot: Slot) -> Iterator[Change]:
             replace(path, form.encode(changed, kek))
     except OSError as error:
         raise _failure(path, error, "replaced") from error
+
+
+def _require_room(slots: Sequence[StoredSlot]) -> None:
+    if len(slots) == form.MAXIMUM_SLOTS:
+        raise Refused(
+            Code.CONFLICT, f"a keystore has {form.MAXIMUM_SLOTS} slots at most; drop one first"
+        )
 
 
 def _drop(change: Change, stored: StoredSlot) -> None:

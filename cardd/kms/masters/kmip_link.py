@@ -47,7 +47,7 @@ def parse(url: str) -> Server:
     """Parse `kmip://HOST[:PORT][/PREFIX]`; raise StartError (`config_invalid`)."""
     try:
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORT
+        port = _DEFAULT_PORT if parts.port is None else parts.port
     except ValueError:
         parts, port = urlsplit(""), 0
     prefix = parts.path.strip("/") or _DEFAULT_PREFIX
@@ -112,17 +112,21 @@ class KmipLink:
             connection.close()
             self.close()  # the others are no younger
             return None
+        except BaseException:
+            connection.close()
+            raise
         self._keep(connection)
         return answer
 
     def _on_new(self, message: bytes, deadline: float) -> bytes:
-        connection = None
         try:
             connection = self._connect(deadline)
-            answer = _exchange(connection, message, deadline)
-        except OSError as error:
-            if connection is not None:
+            try:
+                answer = _exchange(connection, message, deadline)
+            except BaseException:
                 connection.close()
+                raise
+        except OSError as error:
             raise self._failed(error) from error
         self._outage.end()
         self._keep(connection)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,10 @@ from cardd.kms.audit.verification import Report, verify
 from cardd.kms.audit.witness_file import WitnessFile
 from cardd.kms.signer import EcdsaSigner
 from cardd.secret import Secret
+from tests.limits import SOON_S
 
 NEVER_S = 3600.0
+_TURN_S = 0.01
 
 
 class FixedClock:
@@ -115,3 +118,13 @@ def rewritten(lines: list[bytes], at: int, change: Callable[[dict[str, Any]], No
         before = hashlib.sha256(text.encode()).hexdigest()
         done.append(f'{text[:-1]},"hash":"{before}"}}\n'.encode())
     return done
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread or program brings about."""
+    never = threading.Event()
+    for _ in range(int(SOON_S / _TURN_S)):
+        if condition():
+            return
+        never.wait(_TURN_S)
+    raise AssertionError("it did not come about")

@@ -1,6 +1,7 @@
-"""Keys stored per badge, the registry's identity, and a lease on what a station has under way."""
+"""Keys stored per badge, what tells an old registry put back, and a lease on an open procedure."""
 
 import os
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,7 +22,7 @@ _IDENTITY = ("id", "opened", "keystore_counter", "restored", "version")
 
 
 def upgrade(sealer: RowSealer) -> None:
-    """Add two tables and a column."""
+    """Add three tables and a column."""
     connection = op.get_bind()
     identity = op.create_table(
         "registry_identity",
@@ -34,21 +35,42 @@ def upgrade(sealer: RowSealer) -> None:
     values = (os.urandom(16), 0, 0, 0, 1)
     row = (*values, *TableSeal(identity, sealer).seal(values))
     connection.execute(sa.insert(identity).values(row))
+    _make_tables()
+    leased_until = sa.Column("leased_until", sa.BigInteger, nullable=False, server_default="0")
+    op.add_column("journal", leased_until)
+    reseal(connection, sealer, "journal", _JOURNAL_2, _JOURNAL_3)
+    restamp(connection, sealer, 3)
+
+
+def _make_tables() -> None:
     op.create_table(
         "stored_key",
         sa.Column("badge_id", TEXT, nullable=False),
         sa.Column("purpose", TEXT, nullable=False),
         sa.Column("generation", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("sealed", Bytes, nullable=False),
+        *_seal(),
+        sa.PrimaryKeyConstraint("badge_id", "purpose", "generation", name="pk_stored_key"),
+    )
+    op.create_table(
+        "replica_mark",
+        sa.Column("replica", TEXT, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("chain", TEXT, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("hash", TEXT, nullable=False),
+        sa.Column("masters", TEXT, nullable=False),
+        *_seal(),
+        sa.PrimaryKeyConstraint("replica", name="pk_replica_mark"),
+    )
+
+
+def _seal() -> "tuple[sa.Column[Any], ...]":
+    return (
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("mac_generation", sa.Integer, nullable=False),
         sa.Column("mac", Bytes, nullable=False),
-        sa.PrimaryKeyConstraint("badge_id", "purpose", "generation", name="pk_stored_key"),
     )
-    leased_until = sa.Column("leased_until", sa.BigInteger, nullable=False, server_default="0")
-    op.add_column("journal", leased_until)
-    reseal(connection, sealer, "journal", _JOURNAL_2, _JOURNAL_3)
-    restamp(connection, sealer, 3)
 
 
 def downgrade(sealer: RowSealer) -> None:
@@ -63,5 +85,6 @@ def downgrade(sealer: RowSealer) -> None:
     reseal(connection, sealer, "journal", _JOURNAL_3, _JOURNAL_2)
     op.drop_column("journal", "leased_until")
     op.drop_table("stored_key")
+    op.drop_table("replica_mark")
     op.drop_table("registry_identity")
     restamp(connection, sealer, 2)
