@@ -121,7 +121,7 @@ WORDS = {
     "read-write": "read and write",
     "change": "change who may",
     "value": "read its value",
-    "blank": "it was not encoded to the end",
+    "blank": "it is a blank that was not encoded yet",
     "stock": "it has no holder",
     "assigned": "it was not handed over",
     "suspended": "it is suspended",

@@ -125,7 +125,7 @@ WORDS = {
     "read-write": "lire et écrire",
     "change": "changer les droits",
     "value": "lire sa valeur",
-    "blank": "il n'a pas été encodé jusqu'au bout",
+    "blank": "il est vierge, pas encore encodé",
     "stock": "il n'a pas de titulaire",
     "assigned": "il n'a pas été remis",
     "suspended": "il est suspendu",

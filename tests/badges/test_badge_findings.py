@@ -198,7 +198,7 @@ def test_a_file_that_a_further_set_of_rights_opens_is_not_taken_for_a_closed_one
     content = ApplicationContent(
         int(OURS, 16), None, None, files=(FileContent(3, closed_but_for_reading),)
     )
-    facts = one(of_a_card(applications=(application_facts(content),)), FindingCode.FREE_ACCESS_FILE)
+    facts = one(of_a_badge(application=application_facts(content)), FindingCode.FREE_ACCESS_FILE)
     assert facts == {"application": OURS, "file": 3, "rights": ("read",)}
 
 

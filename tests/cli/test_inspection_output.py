@@ -73,6 +73,19 @@ def test_a_card_of_between_two_sizes_says_both(capsys: pytest.CaptureFixture[str
     assert "card     DESFire EV2, 4 KB to 8 KB" in lines
 
 
+def test_a_wiped_badge_whose_key_lists_nothing_is_not_said_to_hide_anything(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    registry = {"number": "1K050HDV", "state": "wiped", "reason": None, "expires_at": None}
+    card: dict[str, Any] = {"picc": PICC, "application": None, "listed": []}
+    raw: dict[str, Any] = {
+        "card": CARD, "unavailable": None, "findings": [],
+        "badge": {"registry": registry, "holder": None, "card": card},
+    }  # fmt: skip
+    show(Inspection.parse(raw))
+    assert "not listed" not in capsys.readouterr().out
+
+
 def test_a_virtual_card_is_not_called_genuine(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, originality={"state": "genuine", "key": "k", "test": True})
     assert any("a virtual card" in line for line in lines)

@@ -89,6 +89,9 @@ DATA = st.one_of(
     st.binary(min_size=1, max_size=9),
     st.binary(min_size=60, max_size=130),
 )
+EDGES = st.sampled_from([None, None, -1, 0, 1])
+"""By how much a command ends before or beyond what there is; None leaves it as it comes."""
+
 AMOUNTS = st.sampled_from([0, 1, 5, 40, 2**31 - 1])
 KEY_SETTINGS = st.builds(
     KeySettings,
@@ -534,19 +537,29 @@ class Machine(RuleBasedStateMachine):
         )
 
     @rule(
-        lucky=LUCKY, number=NUMBERS, offset=OFFSETS, length=st.sampled_from([1, 1, 8, 8, 32, 150])
+        edge=EDGES,
+        lucky=LUCKY,
+        number=NUMBERS,
+        offset=OFFSETS,
+        length=st.sampled_from([1, 1, 8, 8, 32, 150]),
     )
-    def read_data(self, lucky: bool, number: int, offset: int, length: int) -> None:
+    def read_data(
+        self, lucky: bool, number: int, offset: int, length: int, edge: int | None
+    ) -> None:
         number = self._file(lucky, number, DataFileSettings, *READ)
+        offset = self._edged(number, offset, length, edge)
         mode = self._mode(number, *READ)
         self.do(
             lambda card: card.read_data(number, offset, length, mode),
             lambda model: model.read_data(number, offset, length),
         )
 
-    @rule(lucky=LUCKY, number=NUMBERS, offset=OFFSETS, data=DATA)
-    def write_data(self, lucky: bool, number: int, offset: int, data: bytes) -> None:
+    @rule(edge=EDGES, lucky=LUCKY, number=NUMBERS, offset=OFFSETS, data=DATA)
+    def write_data(
+        self, lucky: bool, number: int, offset: int, data: bytes, edge: int | None
+    ) -> None:
         number = self._file(lucky, number, DataFileSettings, *WRITE)
+        offset = self._edged(number, offset, len(data), edge)
         mode = self._mode(number, *WRITE)
         self.do(
             lambda card: card.write_data(number, offset, data, mode),
@@ -559,21 +572,23 @@ class Machine(RuleBasedStateMachine):
         mode = self._mode(number, *ANY_RIGHT, to_get_value=True)
         self.do(lambda card: card.get_value(number, mode), lambda model: model.get_value(number))
 
-    @rule(lucky=LUCKY, number=NUMBERS, amount=AMOUNTS)
-    def credit(self, lucky: bool, number: int, amount: int) -> None:
+    @rule(edge=EDGES, lucky=LUCKY, number=NUMBERS, amount=AMOUNTS)
+    def credit(self, lucky: bool, number: int, amount: int, edge: int | None) -> None:
         number = self._file(lucky, number, ValueFileSettings, "read_write")
+        amount = self._to_the_limit(number, amount, edge, upwards=True)
         mode = self._mode(number, "read_write")
         self.do(
             lambda card: card.credit(number, amount, mode),
             lambda model: model.credit(number, amount),
         )
 
-    @rule(lucky=LUCKY, number=NUMBERS, amount=AMOUNTS)
-    def debit(self, lucky: bool, number: int, amount: int) -> None:
+    @rule(edge=EDGES, lucky=LUCKY, number=NUMBERS, amount=AMOUNTS)
+    def debit(self, lucky: bool, number: int, amount: int, edge: int | None) -> None:
         number = self._file(lucky, number, ValueFileSettings, *ANY_RIGHT)
         # What may be refunded of a debit beside a refund is not known.
         if not (number not in self.model.waiting or not self.model.waiting[number].refunded):
             return
+        amount = self._to_the_limit(number, amount, edge, upwards=False)
         mode = self._mode(number, *ANY_RIGHT)
         self.do(
             lambda card: card.debit(number, amount, mode),
@@ -593,13 +608,17 @@ class Machine(RuleBasedStateMachine):
         )
 
     @rule(
+        edge=EDGES,
         lucky=LUCKY,
         number=NUMBERS,
         offset=st.sampled_from([0, 0, 3, 8]),
         data=st.binary(min_size=1, max_size=9),
     )
-    def write_record(self, lucky: bool, number: int, offset: int, data: bytes) -> None:
+    def write_record(
+        self, lucky: bool, number: int, offset: int, data: bytes, edge: int | None
+    ) -> None:
         number = self._file(lucky, number, RecordFileSettings, *WRITE)
+        offset = self._edged(number, offset, len(data), edge)
         mode = self._mode(number, *WRITE)
         self.do(
             lambda card: card.write_record(number, offset, data, mode),
@@ -632,8 +651,7 @@ class Machine(RuleBasedStateMachine):
     def read_records(self, lucky: bool, number: int, first: int, count: int) -> None:
         number = self._file(lucky, number, RecordFileSettings, *READ)
         mode = self._mode(number, *READ)
-        files = {} if self.model.selected == PICC else self.model.application.files
-        settings = files[number].settings if number in files else None
+        settings = self._settings(number)
         size = settings.record_bytes if isinstance(settings, RecordFileSettings) else 8
         self.do(
             lambda card: card.read_records(number, first, count, size, mode),
@@ -659,6 +677,32 @@ class Machine(RuleBasedStateMachine):
         if not (self.model.waiting or not lucky):
             return
         self.do(lambda card: card.abort_transaction(), lambda model: model.abort())
+
+    @rule(number=NUMBERS, count=st.integers(2, 4))
+    def write_several_records(self, number: int, count: int) -> None:
+        for value in range(count):
+            self.write_record(True, number, 0, bytes((value,)), None)
+            self.commit(True)
+
+    def _settings(self, number: int) -> FileSettings | None:
+        files = {} if self.model.selected == PICC else self.model.application.files
+        return files[number].settings if number in files else None
+
+    def _edged(self, number: int, offset: int, length: int, edge: int | None) -> int:
+        """Return an offset from which so many bytes end at the end of a file or record."""
+        settings = self._settings(number)
+        size = getattr(settings, "size_bytes", getattr(settings, "record_bytes", None))
+        return offset if edge is None or size is None else max(size - length + edge, 0)
+
+    def _to_the_limit(self, number: int, amount: int, edge: int | None, *, upwards: bool) -> int:
+        """Return the amount that brings a value to its limit."""
+        settings = self._settings(number)
+        if edge is None or not isinstance(settings, ValueFileSettings):
+            return amount
+        waiting = self.model.waiting.get(number)
+        value = waiting.content if waiting else self.model.application.files[number].content
+        room = settings.upper_limit - value if upwards else value - settings.lower_limit
+        return max(min(room + edge, 2**31 - 1), 0)
 
     def _mode(self, number: int, *rights: str, to_get_value: bool = False) -> CommunicationMode:
         mode = self.model.mode_for(number, *rights, to_get_value=to_get_value)

@@ -107,21 +107,21 @@ def _show_findings(seen: Inspection) -> None:
 def _contents(seen: Inspection) -> Tree:
     """Return what is on the card: its own level, the applications, their files."""
     levels = {level["aid"]: level for level in (seen.card["picc"], *seen.card["applications"])}
-    listed = list(seen.card["listed"] or ())
-    ours = None
+    told, ours = [seen.card["listed"]], None
     if seen.badge is not None:
         read = seen.badge.card
         levels |= {level["aid"]: level for level in (read["picc"], read["application"]) if level}
-        listed += read["listed"] or ()
+        told.append(read["listed"])
         ours = read["application"] and read["application"]["aid"]
     tree = Tree(_line("the card itself", levels[_PICC]))
+    listed = [aid for each in told for aid in each or ()]
     for aid in dict.fromkeys((*listed, *levels)):
         if aid != _PICC:
             whose = " (the badge)" if aid == ours else ""
             branch = tree.add(_line(f"application {aid}{whose}", levels.get(aid, {})))
             for line in _files(levels.get(aid, {})):
                 branch.add(line)
-    if seen.card["listed"] is None and ours is None:
+    if all(each is None for each in told):
         tree.add(Text("its applications are not listed without its key"))
     return tree
 
