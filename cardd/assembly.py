@@ -116,8 +116,9 @@ def generations(config: Config) -> dict[Purpose, tuple[int, tuple[int, ...]]]:
         return {each: (masters.current(each), masters.generations(each)) for each in Purpose}
 
 
-def accept_restore(config: Config, reason: str, operators: tuple[str, ...] = ()) -> list[str]:
-    """Go on from an older copy that was put back on purpose; return what was older, and why.
+@contextmanager
+def open_marker(config: Config, masters: Masters) -> Iterator[Marker]:
+    """Open registry and audit to see whether an old copy was put back; also of the masters.
 
     Raises StartError as `open_kms`, and `nothing_to_accept`; KmsUnavailable and Refused.
     """

@@ -73,13 +73,7 @@ def accept(marker: Marker, reason: str, operators: tuple[str, ...] = ()) -> list
 
     Raises StartError (`nothing_to_accept`) where nothing is older; KmsUnavailable and Refused.
     """
-    findings = look(marker)
-    if not findings:
-        raise StartError(
-            StartCode.NOTHING_TO_ACCEPT,
-            "keystore, registry and audit are as new as each knows the others: there is nothing to "
-            "accept, and nothing was changed",
-        )
+    findings = require_older(marker)
     number = latest(marker.audit).number
     marker.audit.record(
         ACCEPTED,
@@ -93,6 +87,18 @@ def accept(marker: Marker, reason: str, operators: tuple[str, ...] = ()) -> list
         identity = marker.registry.identity()
         marker.registry.put_identity(dataclasses.replace(identity, restored=identity.restored + 1))
     marker.put(number)
+    return findings
+
+
+def require_older(marker: Marker) -> list[Finding]:
+    """Return what is older than it was; StartError (`nothing_to_accept`) where nothing is."""
+    findings = look(marker)
+    if not findings:
+        raise StartError(
+            StartCode.NOTHING_TO_ACCEPT,
+            "keystore, registry and audit are as new as each knows the others: there is nothing to "
+            "accept, and nothing was changed",
+        )
     return findings
 
 
