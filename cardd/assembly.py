@@ -9,13 +9,17 @@ from cardd.clock import Clock, SystemClock
 from cardd.config import Config
 from cardd.config_kms import EMBEDDED
 from cardd.cps.trust import TrustStore
+from cardd.kms import rollback
+from cardd.kms.audit.checkpointing import Checkpointer
 from cardd.kms.audit.recording import open_audit
+from cardd.kms.audit.witnesses import open_witness
 from cardd.kms.badge_keys import DiversifiedKeys, KeySource
 from cardd.kms.challenges import Challenges
 from cardd.kms.core import Core
 from cardd.kms.handles import Handles
+from cardd.kms.marks import Marker
 from cardd.kms.masters import opening
-from cardd.kms.masters.opening import create_keys, open_keys
+from cardd.kms.masters.opening import Keys, create_keys, open_keys
 from cardd.kms.masters.slots import Slot
 from cardd.kms.notices import Notices
 from cardd.kms.ports import Client, KeyService, Masters, Purpose, Registry, Right
@@ -57,6 +61,9 @@ def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
             closing(open_registry(configured(config.kms), MastersSealer(masters), site_of(config)))
         )
         audit = stack.enter_context(open_audit(config.kms.audit, clock, config.kms.replica))
+        marker = Marker(config.kms.replica, masters, registry, audit)
+        rollback.require_current(marker)
+        checkpoints = stack.enter_context(_checkpointing(config, keys, marker, clock))
         core = Core(
             config=config,
             masters=masters,
@@ -69,6 +76,7 @@ def open_kms(config: Config, clock: Clock | None = None) -> Iterator[Kms]:
             notices=Notices(),
             challenges=Challenges(),
             trust=TrustStore(config.trust, online=True),
+            troubles=checkpoints.trouble,
         )
         stack.enter_context(registry.hearing(core.notices.ended, core.notices.resync))
         yield Kms(core)
@@ -106,6 +114,41 @@ def generations(config: Config) -> dict[Purpose, tuple[int, tuple[int, ...]]]:
     with open_keys(config.kms) as keys:
         masters = keys.masters
         return {each: (masters.current(each), masters.generations(each)) for each in Purpose}
+
+
+@contextmanager
+def open_marker(config: Config, masters: Masters) -> Iterator[Marker]:
+    """Open registry and audit to see whether an old copy was put back; also of the masters.
+
+    Raises StartError as `open_kms`, and `nothing_to_accept`; KmsUnavailable and Refused.
+    """
+    with ExitStack() as stack:
+        masters = stack.enter_context(open_keys(config.kms)).masters
+        place, site = configured(config.kms), site_of(config)
+        registry = stack.enter_context(closing(open_registry(place, MastersSealer(masters), site)))
+        audit = stack.enter_context(open_audit(config.kms.audit, SystemClock(), config.kms.replica))
+        marker = Marker(config.kms.replica, masters, registry, audit)
+        accepted = rollback.accept(marker, reason, operators)
+        return [f"the {each.older.value} was older: {each.why}" for each in accepted]
+
+
+@contextmanager
+def _checkpointing(
+    config: Config, keys: Keys, marker: Marker, clock: Clock
+) -> Iterator[Checkpointer]:
+    with (
+        open_witness(config.kms, clock) as witness,
+        Checkpointer(
+            marker.audit,
+            keys.signer,
+            clock,
+            witness=witness,
+            every_lines=config.kms.audit_checkpoint_lines,
+            every_s=config.kms.audit_checkpoint_s,
+            prepare=marker.mark,
+        ) as checkpointer,
+    ):
+        yield checkpointer
 
 
 def _key_source(config: Config, masters: Masters, registry: Registry) -> KeySource:

@@ -1,5 +1,6 @@
 """What every part of the key service stands on, gathered once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cardd.badges.model import Scheme
@@ -15,7 +16,10 @@ from cardd.kms.ports import AssertionSigner, Audit, CardTrust, Masters, Registry
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The collaborators of the key service, as the composition root made them."""
+    """The collaborators of the key service, as the composition root made them.
+
+    `troubles` are sentences on what does not work, and stops no badge.
+    """
 
     config: Config
     masters: Masters
@@ -30,6 +34,7 @@ class Core:
     trust: CardTrust
     limits: BadgeLimits = field(default_factory=BadgeLimits)
     repeats: Repeats = field(default_factory=Repeats)
+    troubles: Callable[[], tuple[str, ...]] = tuple
 
     @property
     def minimum_scheme(self) -> Scheme:

@@ -272,7 +272,12 @@ Notice = PresenceEnded | Resync
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether badges can be judged now; `why` is a sentence where they cannot."""
+    """Whether badges can be judged now; `why` is a sentence where they cannot.
+
+    `warnings` are sentences on what does not work and stops no badge: the audit's checkpoints, its
+    witness.
+    """
 
     available: bool
     why: str | None = None
+    warnings: tuple[str, ...] = ()

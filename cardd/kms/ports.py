@@ -213,6 +213,9 @@ class Audit(Protocol):
     def record(self, event: str, *, durable: bool = False, **facts: Any) -> None:
         """Append a line; `durable` syncs it first. Raises KmsUnavailable where it cannot."""
 
+    def record_or_keep(self, event: str, **facts: Any) -> None:
+        """Append a synced line, or keep it until that is possible: for what must be done anyway."""
+
     def ping(self) -> None:
         """Raise KmsUnavailable where the last line could not be written, or the next cannot."""
 

@@ -12,13 +12,26 @@ from cardd.cli.kms import (
     generations,
     operators,
     publishing,
+    reporting,
+    restores,
     serving,
     slots,
 )
 from cardd.cli.start import reporting_start_errors
 from cardd.config import load
 
-GROUPS = (creation, publishing, generations, slots, operators, ceremonies, audit, serving)
+GROUPS = (
+    creation,
+    publishing,
+    generations,
+    slots,
+    operators,
+    ceremonies,
+    reporting,
+    audit,
+    restores,
+    serving,
+)
 """Each adds its commands by `add_to`, and imports what is heavy when one of them is run."""
 
 

@@ -40,8 +40,8 @@ class NoWitness:
 class Checkpointer:
     """Makes the checkpoints of an audit file, in a thread of its own. A context manager.
 
-    `prepare` is called before each, to record what a checkpoint shall cover. A failure is logged,
-    shown by `trouble`, and tried again: the key service goes on without.
+    `prepare` is called before each, to record what a checkpoint shall cover. A failure of either is
+    logged, shown by `trouble`, and tried again: the key service goes on without.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Checkpointer:
         self._prepare = prepare
         self._covered = 0
         self._tried = 0
-        self._failure: str | None = None
+        self._failures: dict[str, str] = {}
         self._due = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="audit-checkpoints", daemon=True)
 
     def trouble(self) -> tuple[str, ...]:
         """Return sentences on what does not work: the checkpoints, the witness."""
-        return tuple(each for each in (self._failure, self._witness.trouble()) if each)
+        away = self._witness.trouble()
+        return (*self._failures.values(), *([away] if away else ()))
 
     def checkpoint(self) -> None:
         """Make one now, of all lines there are. Raises CarddError where that is not possible."""
-        self._prepare()
         head = self._audit.head
         jws = checkpoints.sign(self._signer, self._audit.chain, head, self._clock.now())
         self._audit.record(checkpoints.CHECKPOINT, durable=True, jws=jws)
@@ -116,11 +116,15 @@ class Checkpointer:
 
     def _try(self) -> None:
         self._tried = self._audit.head.seq
+        self._attempt("mark", self._prepare)
+        self._attempt("checkpoint", self.checkpoint)
+
+    def _attempt(self, what: str, action: Callable[[], None]) -> None:
         try:
-            self.checkpoint()
+            action()
         except CarddError as error:
-            if self._failure is None:
-                _log.error("audit.no_checkpoint", why=str(error))
-            self._failure = f"no checkpoint of the audit could be made: {error}"
+            if what not in self._failures:
+                _log.error("audit.attempt_failed", what=what, why=str(error))
+            self._failures = self._failures | {what: f"no {what} of the audit was made: {error}"}
         else:
-            self._failure = None
+            self._failures = {name: why for name, why in self._failures.items() if name != what}

@@ -8,7 +8,7 @@ end, which a later checkpoint elsewhere must show.
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +18,7 @@ import structlog
 from cardd.clock import Clock
 from cardd.errors import KmsUnavailable, StartCode, StartError
 from cardd.kms.audit.gaps import Gap, Said
-from cardd.kms.audit.lines import BEGUN, Chain, Head, write
+from cardd.kms.audit.lines import BEGUN, BrokenLine, Chain, Entry, Head, parse, write
 from cardd.kms.audit.storage import LineFile, Tail, open_alone, read_tail
 
 GROUP_DELAY_S = 0.05  # half of the 100 ms within which a line reaches the disk
@@ -108,6 +108,16 @@ class AuditFile:
             except OSError as error:
                 raise _explained(error) from error
             return self._head
+
+    def backwards(self) -> Iterator[Entry]:
+        """Yield what the lines say, the last one first; KmsUnavailable where one was changed."""
+        try:
+            for line in self._file.backwards():
+                yield parse(line)
+        except BrokenLine as error:
+            raise KmsUnavailable(f"a line of the audit does not verify: {error}") from None
+        except OSError as error:
+            raise KmsUnavailable(f"the audit cannot be read: {error.strerror}") from error
 
     def tell_growth(self, listener: Callable[[int], None]) -> None:
         """Call `listener` with the number of the last line after each; it must not record."""

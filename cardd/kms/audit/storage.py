@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,16 @@ class LineFile:
         self._size += len(line)
         os.ftruncate(self._descriptor, self._size)
         os.fsync(self._descriptor)
+
+    def backwards(self) -> Iterator[bytes]:
+        """Yield the lines that are there now without their newlines, the last one first."""
+        end, rest = self._size, b""
+        while end:
+            start = max(0, end - TAIL_BYTES)
+            block = os.pread(self._descriptor, end - start, start) + rest
+            rest, *whole = block.split(b"\n") if start else (b"", *block.split(b"\n"))
+            yield from (line for line in reversed(whole) if line)
+            end = start
 
     def close(self) -> None:
         """Let another process write the file."""
