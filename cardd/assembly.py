@@ -120,16 +120,13 @@ def generations(config: Config) -> dict[Purpose, tuple[int, tuple[int, ...]]]:
 def open_marker(config: Config, masters: Masters) -> Iterator[Marker]:
     """Open registry and audit to see whether an old copy was put back; also of the masters.
 
-    Raises StartError as `open_kms`, and `nothing_to_accept`; KmsUnavailable and Refused.
+    Raises StartError (`registry_*`, `audit_*`), as while the key service runs.
     """
     with ExitStack() as stack:
-        masters = stack.enter_context(open_keys(config.kms)).masters
-        place, site = configured(config.kms), site_of(config)
-        registry = stack.enter_context(closing(open_registry(place, MastersSealer(masters), site)))
+        place, sealer = configured(config.kms), MastersSealer(masters)
+        registry = stack.enter_context(closing(open_registry(place, sealer, site_of(config))))
         audit = stack.enter_context(open_audit(config.kms.audit, SystemClock(), config.kms.replica))
-        marker = Marker(config.kms.replica, masters, registry, audit)
-        accepted = rollback.accept(marker, reason, operators)
-        return [f"the {each.older.value} was older: {each.why}" for each in accepted]
+        yield Marker(config.kms.replica, masters, registry, audit)
 
 
 @contextmanager

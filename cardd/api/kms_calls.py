@@ -42,14 +42,20 @@ class KmsBacking:
         changed, self.clients_changed = self.clients_changed, asyncio.Event()
         changed.set()
 
-    async def admitted(self, caller: Caller) -> Client:
-        """Return which client a caller is; refuse (403) and record one that is none."""
+    async def admitted(self, connection: Connection) -> Client:
+        """Return which client a caller is; refuse (403) and record one that is none.
+
+        Its connection ends: it may have another certificate when it comes again.
+        """
         try:
-            return self.clients.find(caller)
+            return self.clients.find(connection.caller)
         except Stranger as stranger:
-            who = str(caller.account)
+            who = str(connection.caller.account)
             await self.workers.call(lambda: self.kms.refused_stranger(who))
-            raise Unacceptable(403, str(stranger), code=Code.FORBIDDEN) from None
+            connection.close()
+            raise Unacceptable(
+                403, str(stranger), code=Code.FORBIDDEN, headers={"Connection": "close"}
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +89,8 @@ class ClientAdmission:
         """Refuse (403) who is no client; what a client may do, the service itself says."""
         if route.public:
             return lambda _body, _query: self._backing.kms
-        caller = connection.caller
-        client = await self._backing.admitted(caller)
+        client = await self._backing.admitted(connection)
         service = self._backing.kms.for_client(client, connection.id)
         return lambda body, query: KmsCall(
-            request, caller, client, service, self._backing, body, query
+            request, connection.caller, client, service, self._backing, body, query
         )

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 
+import structlog
 from aiohttp import web
 
 from cardd.api.connections import MAX_HEADER_BYTES, MAX_HEADERS, Connection, Door, Rules
@@ -11,7 +12,25 @@ from cardd.api.socket_files import BACKLOG
 
 SHUTDOWN_S = 5.0
 HANDSHAKE_S = 5.0
-TLS_END_S = 1.0
+# A client that is not reading does not answer the farewell of its connection.
+TLS_END_S = 0.25
+
+_log = structlog.get_logger(__name__)
+
+
+class _Handshake(ssl.SSLObject):
+    """Says in the log why a handshake failed: asyncio says it to nobody, not even to the client."""
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", None) or error.reason or str(error)
+            _log.warning("api.tls_refused", reason=reason)
+            raise
 
 
 class Listener:
@@ -40,12 +59,13 @@ class Listener:
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
-        # Over TLS a connection ends with a farewell of both sides.
         await self._door.emptied(TLS_END_S)
 
     async def _serve(self, tls: ssl.SSLContext | None) -> asyncio.Server:
         # Its own descriptor of the same socket: closing it leaves the queue of the socket alone.
         listening = self._listening.dup()
+        if tls is not None:
+            tls.sslobject_class = _Handshake
         try:
             return await asyncio.get_running_loop().create_server(
                 self._connect,

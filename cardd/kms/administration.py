@@ -3,19 +3,15 @@
 import dataclasses
 import secrets
 
-import structlog
-
 from cardd.badges import numbers
 from cardd.badges.model import Badge, Holder
 from cardd.badges.states import BadgeEvent, RevocationReason, following
-from cardd.errors import Code, KmsUnavailable, Refused
+from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.ports import Client
 from cardd.kms.presences import end_open_presences
 from cardd.kms.views import badge_view, holder_view
-
-_log = structlog.get_logger(__name__)
 
 
 def add_holder(core: Core, client: Client, new: m.NewHolder) -> m.HolderView:
@@ -37,8 +33,15 @@ def add_holder(core: Core, client: Client, new: m.NewHolder) -> m.HolderView:
         valid_from=new.valid_from,
         valid_until=new.valid_until,
     )
-    core.audit.record("holder.added", durable=True, client=client.name, holder=holder.id)
-    core.registry.add_holder(holder)
+    with core.registry.atomically():
+        core.registry.add_holder(holder)
+        core.audit.record(
+            "holder.added",
+            durable=True,
+            client=client.name,
+            holder=holder.id,
+            holder_version=holder.version,
+        )
     return holder_view(holder)
 
 
@@ -84,20 +87,19 @@ def revoke_badge(core: Core, client: Client, name: str, reason: str) -> m.BadgeV
     with core.registry.atomically():
         badge = find_badge(core, name)
         state = following(badge.state, BadgeEvent.REVOKE)
-        _record_if_possible(core, client, badge, reason)
         badge = core.registry.put_badge(dataclasses.replace(badge, state=state, reason=reason))
+        # A full disk must not keep a stolen badge alive: the line may come late.
+        core.audit.record_or_keep(
+            "badge.revoked",
+            client=client.name,
+            badge=badge.id,
+            badge_version=badge.version,
+            state=badge.state.value,
+            reason=reason,
+        )
         ended = end_open_presences(core, badge.id, "badge_revoked")
-        holder = core.registry.holder(badge.holder_id) if badge.holder_id else None
+    # After the act: within it, a holder's row is locked before a badge's, or not at all.
+    holder = core.registry.holder(badge.holder_id) if badge.holder_id else None
     for told, notice in ended:
         core.notices.tell(told, notice)
     return badge_view(badge, holder)
-
-
-def _record_if_possible(core: Core, client: Client, badge: Badge, reason: str) -> None:
-    """Record a revocation; a full disk must not keep a stolen badge alive."""
-    try:
-        core.audit.record(
-            "badge.revoked", durable=True, client=client.name, badge=badge.id, reason=reason
-        )
-    except KmsUnavailable:
-        _log.error("audit.revocation_not_recorded", badge=badge.id, reason=reason)

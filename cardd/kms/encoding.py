@@ -19,7 +19,7 @@ from cardd.kms.procedures.encode import Keys, PiccKey, Plan
 from cardd.kms.procedures.guard import guarded
 from cardd.kms.procedures.ports import Driven
 from cardd.kms.rights import require
-from cardd.kms.runs import Begun, Run, new_journal, secret_of
+from cardd.kms.runs import Begun, Run, claimed_journal, new_journal, secret_of
 from cardd.kms.views import claims
 
 _HOLDS_A_BADGE = {BadgeState.ASSIGNED, BadgeState.ACTIVE, BadgeState.SUSPENDED}
@@ -33,7 +33,7 @@ def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
     require(client, Right.PREPARE)
     known = core.registry.badge_by_uid(request.uid)
     badge = _with_transport(core, _still_blank(known or _new_badge(core, request.uid)))
-    journal = core.registry.journal(request.uid)
+    journal = claimed_journal(core, client, request.uid)
     if journal is not None and journal.procedure != _PREPARE:
         raise Refused(
             Code.CONFLICT, "the encoding of this badge has begun; go on with it, it needs no other"
@@ -44,7 +44,7 @@ def begin_prepare(core: Core, client: Client, request: m.Prepare) -> Begun:
     new = _new_journal(core, client, badge, _PREPARE)
     new_keys = core.keys.new_keys()
     transport = _transport_key(core, new_keys, known, badge)
-    run = Run(core, badge, new, new_keys, resumed=False, replaces=journal)
+    run = Run(core, client, badge, new, new_keys, resumed=False, replaces=journal)
     core.audit.record("prepare.begun", durable=True, client=client.name, badge=badge.id)
     return Begun(_prepare(core, client, run, transport, start), run.commit, card.PREPARE_STEPS)
 
@@ -64,7 +64,7 @@ def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
     require(client, Right.ENCODE)
     holder = None if request.holder is None else _new_owner(core, request.holder)
     blank = badge = _still_blank(_blank(core, request.uid))
-    journal = core.registry.journal(request.uid)
+    journal = claimed_journal(core, client, request.uid)
     found = journal
     start = possible_picc_keys(core, badge, journal)
     if PiccKey.FACTORY in start:
@@ -78,7 +78,7 @@ def begin_encode(core: Core, client: Client, request: m.Encode) -> Begun:
         "encode.begun", durable=True, client=client.name, badge=badge.id, resumed=resumed
     )
     new_keys = core.keys.new_keys()
-    run = Run(core, badge, journal, new_keys, resumed=resumed, replaces=found)
+    run = Run(core, client, badge, journal, new_keys, resumed=resumed, replaces=found)
     transport = _transport_key(core, new_keys, blank, badge)
     take = core.keys.key if resumed else new_keys.draw
     keys = Keys(

@@ -91,7 +91,7 @@ class Exchanges:
             try:
                 answer = kept.link.ask(request)
             except LinkLost as lost:
-                refusal = endpoint.failed(str(lost))
+                refusal = endpoint.failed(f"{lost}, at the first request; its own log may say why")
                 if lost.late or not request.repeatable:
                     raise refusal from lost
                 failure = failure or refusal

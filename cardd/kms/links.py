@@ -75,7 +75,8 @@ class Link:
         """Send a request and return the answer; after LinkLost the link is closed."""
         response = self._send(request)
         try:
-            body = response.read(MAX_ANSWER_BYTES + 1)
+            with response:
+                body = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise self._lost(error) from error
         if len(body) > MAX_ANSWER_BYTES:
@@ -136,6 +137,8 @@ def explained(error: Exception) -> str:
 def _explained_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused here: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError):
+        return "it closed the connection"
     if "ALERT" in (error.reason or ""):
         return f"it refuses this workstation's certificate or its TLS: {error.reason}"
     return f"TLS failed: {error.reason or error}"

@@ -350,6 +350,12 @@ class Registry(Protocol):
     def open_presences_of_badge(self, badge_id: str) -> list[PresenceRecord]:
         """List those that are not ended."""
 
+    def last_used(self) -> dict[str, int]:
+        """Return when each badge last opened a presence, in Unix seconds, by the badge's id.
+
+        For a report: these rows' MACs are not checked.
+        """
+
     def journal(self, uid: bytes) -> Journal | None:
         """Find by UID."""
 
@@ -377,8 +383,6 @@ class Registry(Protocol):
     def put_identity(self, identity: RegistryIdentity) -> RegistryIdentity:
         """Replace."""
 
-    def ping(self) -> None:
-        """Raise KmsUnavailable where the database cannot be used."""
     def replica_mark(self, replica: str) -> ReplicaMark | None:
         """Find by the replica's name."""
 
@@ -388,3 +392,5 @@ class Registry(Protocol):
     def put_replica_mark(self, mark: ReplicaMark) -> ReplicaMark:
         """Replace."""
 
+    def ping(self) -> None:
+        """Raise KmsUnavailable where the database cannot be used."""

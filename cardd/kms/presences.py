@@ -5,17 +5,21 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import structlog
+
 from cardd.assurance import levels
 from cardd.assurance.assertion import TYP, assertion_claims
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.admission import admit, admit_holder
 from cardd.badges.model import Holder
-from cardd.errors import Code, Refused
+from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms import messages as m
 from cardd.kms.core import Core
 from cardd.kms.ports import Client
 from cardd.kms.rights import require_audiences
 from cardd.kms.views import claims
+
+_log = structlog.get_logger(__name__)
 
 
 class Wanted(Protocol):
@@ -129,11 +133,12 @@ def assertions(
 ) -> tuple[str, ...]:
     """Sign assertions on a presence that this client opened and that lives."""
     require_audiences(client, requests)
-    # One act, so that no revocation falls between the look and the signature.
+    seen = _living(core, client, sid)
+    # One act, so that no revocation falls between the look and the signature. Holder, badge,
+    # presence: whoever locks rows in another order waits for those who wait for it.
     with core.registry.atomically():
-        record = _living(core, client, sid)
-        _admit_again(core, record)
-        return assert_presence(core, record, requests, sid)
+        _admit_again(core, seen)
+        return assert_presence(core, _living(core, client, sid), requests, sid)
 
 
 def _living(core: Core, client: Client, sid: str) -> PresenceRecord:
@@ -154,8 +159,7 @@ def end_presence(core: Core, client: Client, sid: str, reason: str) -> None:
         if record is None or record.client != client.name:
             raise Refused(Code.NOT_FOUND, "there is no such presence on this workstation")
         if record.ended_at is None:
-            core.audit.record("presence.ended", sid=sid, reason=reason, client=client.name)
-            _end(core, record, reason)
+            _record_end(core, _end(core, record, reason))
 
 
 def end_open_presences(core: Core, badge_id: str, reason: str) -> list[tuple[str, m.PresenceEnded]]:
@@ -165,7 +169,12 @@ def end_open_presences(core: Core, badge_id: str, reason: str) -> list[tuple[str
     """
     ended = []
     for record in core.registry.open_presences_of_badge(badge_id):
-        _end(core, record, reason)
+        stored = _end(core, record, reason)
+        try:
+            _record_end(core, stored)
+        except KmsUnavailable:
+            # What the badge's end is worth does not depend on room for its record.
+            _log.error("audit.presence_end_not_recorded", sid=stored.sid, reason=reason)
         ended.append((record.client, m.PresenceEnded(record.sid, reason)))
     return ended
 
@@ -193,5 +202,16 @@ def _card(record: PresenceRecord) -> dict[str, Any]:
     return {"badge": record.badge_id}
 
 
-def _end(core: Core, record: PresenceRecord, reason: str) -> None:
-    core.registry.put_presence(dataclasses.replace(record, ended_at=core.now(), end_reason=reason))
+def _end(core: Core, record: PresenceRecord, reason: str) -> PresenceRecord:
+    ended = dataclasses.replace(record, ended_at=core.now(), end_reason=reason)
+    return core.registry.put_presence(ended)
+
+
+def _record_end(core: Core, ended: PresenceRecord) -> None:
+    core.audit.record_or_keep(
+        "presence.ended",
+        sid=ended.sid,
+        presence_version=ended.version,
+        reason=ended.end_reason,
+        client=ended.client,
+    )

@@ -16,7 +16,7 @@ from cardd.kms.procedures.guard import guarded
 from cardd.kms.procedures.layout import BadgeKeys
 from cardd.kms.procedures.ports import Driven
 from cardd.kms.rights import require
-from cardd.kms.runs import Begun, Run, new_journal, secret_of
+from cardd.kms.runs import Begun, Run, claimed_journal, new_journal, secret_of
 from cardd.kms.views import claims
 
 PROCEDURE = "rekey"
@@ -29,7 +29,7 @@ def begin(core: Core, client: Client, request: m.Rekey) -> Begun:
     require(client, Right.REKEY)
     badge = _encoded(core, request.uid)
     require_scheme(badge, core.minimum_scheme)
-    found = core.registry.journal(request.uid)
+    found = claimed_journal(core, client, request.uid)
     resumed = is_rekey(found)
     generation = _generation(core, badge, request, found)
     journal = found
@@ -45,7 +45,7 @@ def begin(core: Core, client: Client, request: m.Rekey) -> Begun:
         resumed=resumed,
     )
     new_keys = core.keys.new_keys()
-    run = Run(core, badge, journal, new_keys, resumed=resumed, replaces=found)
+    run = Run(core, client, badge, journal, new_keys, resumed=resumed, replaces=found)
     old = keys_of(core.keys.key, badge, badge.generation)
     new = keys_of(core.keys.key if resumed else new_keys.draw, badge, generation)
     plan = card.Plan(badge, old, new, journal.step)
@@ -92,7 +92,8 @@ def _rekey(
         run.finish(
             badge, "rekey.done", client=client.name, generation=generation, previous=previous
         )
-        holder = None if badge.holder_id is None else core.registry.holder(badge.holder_id)
+    # After the act: within it, a holder's row is locked before a badge's, or not at all.
+    holder = None if badge.holder_id is None else core.registry.holder(badge.holder_id)
     return m.Rekeyed(
         badge=badge.id,
         number=badge.number,

@@ -102,12 +102,11 @@ class _Remote:
         self._ask(type(None), "POST", path, wire.Reason(reason=reason))
 
     def watch(self, listener: Callable[[m.Notice], None]) -> Callable[[], None]:
-        watcher = Watcher(self._endpoints, listener)
         with self._lock:
+            if self._closed:
+                return lambda: None
+            watcher = Watcher(self._endpoints, listener)
             self._watchers.append(watcher)
-            if not self._closed:
-                return watcher.stop
-        watcher.stop()
         return watcher.stop
 
     def add_holder(self, holder: m.NewHolder) -> m.HolderView:
@@ -152,10 +151,11 @@ class _Remote:
         order: object = None,
         *,
         repeatable: bool = True,
-        answer_s: float = ANSWER_S,
+        answer_s: float | None = None,
     ) -> Result:
         body = None if order is None else _encoded(order)
-        answer = self._exchanges.ask(Request(method, path, body, repeatable, answer_s))
+        request = Request(method, path, body, repeatable, answer_s or ANSWER_S)
+        answer = self._exchanges.ask(request)
         result: Result = result_of(answer, kind)
         return result
 

@@ -1,7 +1,7 @@
 """One run of a procedure that changes a badge: its row and its journal, step by step."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cardd.badges.model import Badge
@@ -15,6 +15,9 @@ from cardd.secret import Secret
 
 BEGUN = "begun"
 """The step of a journal before the first commit point."""
+
+LEASE_S = 10
+"""How long after its last step a run's badge is its station's alone."""
 
 
 def commit_nothing(step: str) -> None:
@@ -41,6 +44,7 @@ class Run:
     def __init__(
         self,
         core: Core,
+        client: Client,
         badge: Badge,
         journal: Journal,
         new_keys: NewKeys,
@@ -49,6 +53,7 @@ class Run:
         replaces: Journal | None,
     ) -> None:
         self._core = core
+        self._client = client.name
         self._journal = journal
         self._new_keys = new_keys
         self._replaces = replaces
@@ -62,23 +67,33 @@ class Run:
             if not self._stored:
                 self._require_journal(self._replaces)
                 self._store_badge(self.badge)
+                self._record("badge.changed", {"client": self._client})
                 self._new_keys.store()
                 registry.drop_journal(self.badge.uid)
                 self._stored = True
             self._journal = registry.put_journal(
-                dataclasses.replace(self._journal, step=step, updated_at=self._core.now())
+                dataclasses.replace(_leased(self._core, self._client, self._journal), step=step)
             )
 
     def finish(self, badge: Badge, event: str, **facts: str | int | bool | None) -> None:
-        """Record the end, store the badge as it is now, and forget the journal, in one act."""
+        """Store the badge as it is now, record that, and forget the journal, in one act."""
         with self._core.registry.atomically():
             self._require_journal(self._journal if self._stored else self._replaces)
-            self._core.audit.record(
-                event, durable=True, badge=badge.id, state=badge.state.value, **facts
-            )
             self._store_badge(badge)
+            self._record(event, facts)
             self._core.keys.keep_only(badge)
             self._core.registry.drop_journal(badge.uid)
+
+    def _record(self, event: str, facts: Mapping[str, str | int | bool | None]) -> None:
+        """Record that the badge is stored as it is, once it is known that nothing forbids it."""
+        self._core.audit.record(
+            event,
+            durable=True,
+            badge=self.badge.id,
+            badge_version=self.badge.version,
+            state=self.badge.state.value,
+            **facts,
+        )
 
     def _require_journal(self, expected: Journal | None) -> None:
         """Refuse (`conflict`) to go on where the journal is not as this run left or found it."""
@@ -95,6 +110,32 @@ class Run:
             self.badge = badge
         else:
             self.badge = registry.put_badge(badge)
+
+
+def claimed_journal(core: Core, client: Client, uid: bytes) -> Journal | None:
+    """Return how far the last run with a badge got, and keep other stations away from it.
+
+    Refused (`conflict`, with `retry_after`) while another station works on it. Where its step is
+    stored and it is not heard of any more, the badge is anybody's after `LEASE_S`.
+    """
+    with core.registry.atomically():
+        journal = core.registry.journal(uid)
+        if journal is None:
+            return None
+        left = journal.leased_until - core.now()
+        # A lease that is longer than any comes from another clock: the row's version still decides.
+        if journal.client != client.name and 0 < left <= LEASE_S:
+            raise Refused(
+                Code.CONFLICT,
+                f"another station works on this badge; present it there, or here in {left} s",
+                retry_after=left,
+            )
+        return core.registry.put_journal(_leased(core, client.name, journal))
+
+
+def _leased(core: Core, client: str, journal: Journal) -> Journal:
+    now = core.now()
+    return dataclasses.replace(journal, client=client, updated_at=now, leased_until=now + LEASE_S)
 
 
 def new_journal(core: Core, client: Client, badge: Badge, procedure: str, secret: bytes) -> Journal:

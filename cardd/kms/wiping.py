@@ -20,7 +20,7 @@ from cardd.kms.procedures.guard import guarded
 from cardd.kms.procedures.layout import FACTORY_PICC_KEY
 from cardd.kms.procedures.ports import Driven
 from cardd.kms.rights import require
-from cardd.kms.runs import Begun, Run, new_journal, secret_of
+from cardd.kms.runs import Begun, Run, claimed_journal, new_journal, secret_of
 
 PROCEDURE = "wipe"
 _FACTORY: Literal["factory"] = "factory"
@@ -38,7 +38,7 @@ def begin(core: Core, client: Client, request: m.Wipe) -> Begun:
     """Return the procedure that wipes a revoked badge, or goes on where an earlier run was cut."""
     require(client, Right.WIPE)
     badge = _revoked(core, request.uid)
-    found = core.registry.journal(request.uid)
+    found = claimed_journal(core, client, request.uid)
     resumed = found is not None and found.procedure == PROCEDURE
     journal, known, new_keys = found, badge, core.keys.new_keys()
     if journal is None or not resumed:
@@ -54,7 +54,7 @@ def begin(core: Core, client: Client, request: m.Wipe) -> Begun:
     )
     transport = _transport_key(core, new_keys, known, badge)
     keys = tuple(_named(core, badge, name) for name in names)
-    run = Run(core, badge, journal, new_keys, resumed=resumed, replaces=found)
+    run = Run(core, client, badge, journal, new_keys, resumed=resumed, replaces=found)
     plan = card.Plan(badge, keys, transport, journal.step)
     return Begun(_wipe(client, run, plan), run.commit, card.STEPS)
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, or_, select
 
 from cardd.assurance.presence import PresenceRecord
 from cardd.badges.model import Badge, Holder
@@ -244,6 +244,10 @@ class SqlRegistry:
         """List those that are not ended."""
         return self._presences.all(self._open_by_badge, _p.badge_id, badge_id)
 
+    def last_used(self) -> dict[str, int]:
+        """Return when each badge last opened a presence, in Unix seconds, by the badge's id."""
+        return {str(row[0]): int(row[1]) for row in self._connections.rows(_LAST_USED, {})}
+
     def journal(self, uid: bytes) -> Journal | None:
         """Find by UID."""
         return self._journals.one(self._journal_by_uid, _j.uid, uid)
@@ -289,10 +293,6 @@ class SqlRegistry:
         """Replace."""
         return self._identities.put(identity)
 
-    def _index_national_ids(self, holder: Holder) -> None:
-        for national_id in sorted(_national_ids(holder)):
-            parameters = {"national_id": national_id, "holder_id": holder.id}
-            self._connections.change(_INDEX_NATIONAL_ID, parameters)
     def replica_mark(self, replica: str) -> ReplicaMark | None:
         """Find by the replica's name."""
         return self._marks.one(self._mark_by_replica, _m.replica, replica)
@@ -305,6 +305,10 @@ class SqlRegistry:
         """Replace."""
         return self._marks.put(mark)
 
+    def _index_national_ids(self, holder: Holder) -> None:
+        for national_id in sorted(_national_ids(holder)):
+            parameters = {"national_id": national_id, "holder_id": holder.id}
+            self._connections.change(_INDEX_NATIONAL_ID, parameters)
 
     def _both(self, row: Sequence[Any]) -> BadgeAndHolder:
         """Return badge and holder of a joined row, which must belong together."""

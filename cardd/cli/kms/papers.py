@@ -69,12 +69,15 @@ def take_in(
 
 def retried(terminal: Terminal, prompt: str, parse: Callable[[str], str]) -> str:
     """Ask until what is typed can be read, three times at most; then raise why not."""
-    for _ in range(TRIES - 1):
+    for left in reversed(range(TRIES)):
+        typed = terminal.ask(prompt)
         try:
-            return parse(terminal.ask(prompt))
+            return parse(typed)
         except CeremonyError as error:
+            if not left:
+                raise
             terminal.say(f"  {error}")
-    return parse(terminal.ask(prompt))
+    raise AssertionError("the last try returns or raises")
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -90,14 +93,14 @@ def _read_back(
     terminal: Terminal, number: int, group: str, parse_group: Callable[[int, str], str]
 ) -> None:
     for _ in range(TRIES):
+        typed = terminal.ask(f"group {number}: ")
         try:
-            typed = parse_group(number, terminal.ask(f"group {number}: "))
+            if parse_group(number, typed) == group:
+                return
         except CeremonyError as error:
             terminal.say(f"  {error}")
-            continue
-        if typed == group:
-            return
-        terminal.say(f"  group {number} is not what was shown: look at your paper again")
+        else:
+            terminal.say(f"  group {number} is not what was shown: look at your paper again")
     raise CeremonyError(
         CeremonyCode.NOT_THE_SAME,
         f"group {number} was not written down as it was shown; tear the papers up, and begin the "

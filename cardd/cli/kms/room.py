@@ -112,12 +112,10 @@ class Room:
     def prove(self, record: Record, name: str) -> None:
         """Ask an operator for their passphrase; CeremonyError (`operator_refused`) in the end."""
         for left in reversed(range(_TRIES)):
+            typed = self.terminal.ask_secret(f"Passphrase of {name}: ")
             try:
-                typed = self.terminal.ask_secret(f"Passphrase of {name}: ")
                 operators.require_passphrase(record, name, typed)
             except CeremonyError as error:
-                if error.code is not CeremonyCode.OPERATOR_REFUSED:
-                    raise
                 self.note("operator.refused", name=name)
                 if not left or name not in record.names:
                     raise
