@@ -1,4 +1,4 @@
-"""`badge.keys = "stored"`: random keys, in the registry before a card has them, and of one badge."""
+"""`badge.keys = "stored"`: random keys, stored before a card has them, and of one badge each."""
 
 import dataclasses
 import sqlite3
