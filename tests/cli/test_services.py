@@ -1,14 +1,19 @@
 """`cardd` and `cardd-kms` as they are started."""
 
+import csv
 import json
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pexpect
 import pytest
+
+from cardd.config import load
+from tests.kms.kms_world import holder, key_service
 
 pytestmark = pytest.mark.unit
 
@@ -148,6 +153,100 @@ def test_an_audit_that_was_changed_is_found(configuration: Path) -> None:
     audit.write_text('{"seq":1,"event":"x"}\n')
     result = run("cardd-kms", "audit", "verify", "--config", configuration)
     refused(result, "cardd-kms", "audit_damaged")
+
+
+@pytest.fixture
+def used(configuration: Path) -> Path:
+    """The configuration of a key service that ran for a while, its checkpoints at a witness."""
+    folder = configuration.parent
+    text = configuration.read_text() + f'audit_witness = "file:{folder}/witness"\n'
+    configuration.write_text(text + 'replica = "kms-1"\n')
+    run("cardd-kms", "init", "--config", configuration)
+    use(configuration, "A1")
+    return configuration
+
+
+def use(configuration: Path, number: str) -> None:
+    with key_service(load(configuration)) as service:
+        holder(service, number)
+
+
+def test_an_audit_is_verified_and_what_nobody_vouches_for_is_said(used: Path) -> None:
+    witness = used.parent / "witness"
+    result = run("cardd-kms", "audit", "verify", "--config", used)
+    assert result.returncode == 0, result.stderr
+    assert "6 lines of kms-1, chain intact" in result.stdout
+    assert "2 checkpoints are good" in result.stdout
+    assert "covers lines 1 to 5" in result.stdout
+    assert "no witness was asked" in result.stdout
+    result = run("cardd-kms", "audit", "verify", "--witness", witness, "--config", used)
+    assert "the witness last saw line 5" in result.stdout
+
+
+def test_an_audit_is_verified_elsewhere_with_the_public_keys_alone(used: Path) -> None:
+    folder = used.parent
+    keys = folder / "jwks.json"
+    keys.write_text(run("cardd-kms", "jwks", "--config", used).stdout)
+    (folder / "secret" / "credential").unlink()
+    options = ("--jwks", keys, "--witness", folder / "witness", "--config", used)
+    assert "2 checkpoints are good" in run("cardd-kms", "audit", "verify", *options).stdout
+    without = run("cardd-kms", "audit", "verify", "--config", used)
+    assert "its checkpoints were not verified" in without.stdout
+    keys.write_text("{}")
+    refused(run("cardd-kms", "audit", "verify", *options), "cardd-kms", "config_invalid")
+
+
+def test_an_audit_that_was_cut_is_found_with_the_witness(used: Path) -> None:
+    audit, witness = used.parent / "kms" / "audit.jsonl", used.parent / "witness"
+    audit.write_bytes(b"".join(audit.read_bytes().splitlines(keepends=True)[:4]))
+    assert run("cardd-kms", "audit", "verify", "--config", used).returncode == 0
+    result = run("cardd-kms", "audit", "verify", "--witness", witness, "--config", used)
+    refused(result, "cardd-kms", "audit_damaged")
+    assert "line 4" in result.stderr
+    assert "the witness saw line 5" in result.stderr
+
+
+def test_lines_of_the_audit_are_taken_out(used: Path) -> None:
+    def exported(*options: str) -> list[str]:
+        result = run("cardd-kms", "audit", "export", *options, "--config", used)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.splitlines()
+
+    audit = used.parent / "kms" / "audit.jsonl"
+    assert exported() == audit.read_text().splitlines()
+    (line,) = exported("--event", "holder.*")
+    assert json.loads(line)["event"] == "holder.added"
+    both = exported("--event", "holder.added", "--event", "audit.begun")
+    assert [json.loads(line)["seq"] for line in both] == [1, 4]
+    today = datetime.now(UTC).date()
+    assert len(exported("--from", f"{today - timedelta(days=1)}", "--to", f"{today}")) == 6
+    assert exported("--from", f"{today + timedelta(days=1)}") == []
+    assert exported("--to", f"{today - timedelta(days=1)}") == []
+    rows = list(csv.DictReader(exported("--csv", "--event", "holder.added")))
+    assert [json.loads(row["facts"])["client"] for row in rows] == ["embedded"]
+    wrong = run("cardd-kms", "audit", "export", "--from", "yesterday", "--config", used)
+    assert wrong.returncode == 2
+
+
+def test_an_old_registry_that_was_put_back_is_accepted_with_a_reason(used: Path) -> None:
+    accept = ("cardd-kms", "accept-restore", "--reason", "the disk died", "--config", used)
+    refused(run(*accept), "cardd-kms", "nothing_to_accept")
+    registry = used.parent / "kms" / "registry.db"
+    old = registry.read_bytes()
+    use(used, "A2")
+    registry.write_bytes(old)
+    assert "cardd: registry_rolled_back: " in run("cardd", "--config", used).stderr
+    rehearsed = run(*accept, "--dry-run")
+    assert rehearsed.returncode == 0, rehearsed.stderr
+    assert "the registry is older" in rehearsed.stdout
+    assert "cardd: registry_rolled_back: " in run("cardd", "--config", used).stderr
+    accepted = run(*accept)
+    assert accepted.returncode == 0, accepted.stderr
+    assert "the registry is older" in accepted.stdout
+    use(used, "A3")
+    said = run("cardd-kms", "audit", "export", "--event", "restore.*", "--config", used).stdout
+    assert json.loads(said)["facts"]["reason"] == "the disk died"
+    assert run("cardd-kms", "accept-restore", "--config", used).returncode == 2
 
 
 def test_without_a_terminal_no_passphrase_is_asked_for(without_credential: Path) -> None:
