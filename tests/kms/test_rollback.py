@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -20,6 +22,7 @@ from cardd.kms.audit.recording import open_audit
 from cardd.kms.audit.verification import verify
 from cardd.kms.marks import MARKED, position
 from cardd.kms.masters.opening import open_keys
+from cardd.kms.ports import Masters, Purpose
 from cardd.store.opening import configured, create_registry
 from cardd.store.sealing import MastersSealer
 from simulators.desfire.picc import VirtualDesfire
@@ -277,8 +280,24 @@ def test_a_kill_in_the_middle_is_no_restore(config: Config, tmp_path: Path) -> N
         pass
 
 
-def test_what_a_token_shows_is_its_current_generations(config: Config) -> None:
+class Token:
+    """Masters as a token or server has them: no counter, and one that may be put back."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+
+    def current(self, purpose: Purpose) -> int:
+        return self.generation if purpose is Purpose.PICC else 1
+
+
+def test_of_an_old_token_only_a_promoted_generation_that_is_missing_shows(config: Config) -> None:
     with open_keys(config.kms) as keys:
-        where = position(keys.masters)
-    assert where["counter"] == 1
-    assert where["picc"] == where["registry"] == 1
+        assert position(keys.masters) == {each.value: 1 for each in Purpose} | {"counter": 1}
+        with assembly.open_marker(config, keys.masters) as opened:
+            marker = replace(opened, masters=cast("Masters", Token(2)))
+            assert position(marker.masters)["picc"] == 2
+            assert rollback.look(marker) == []  # from a keystore to a token: no counter to compare
+            marker.mark()
+            (found,) = rollback.look(replace(marker, masters=cast("Masters", Token(1))))
+    assert found.older is rollback.Older.KEYSTORE
+    assert "the current picc master is 1, and the registry knows 2" in found.why

@@ -1,10 +1,13 @@
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cardd.errors import StartCode, StartError
+from cardd.kms.audit.checkpoints import CHECKPOINT, sign
+from cardd.kms.audit.lines import BEGUN, GENESIS, Chain, write
 from cardd.kms.audit.verification import verify
 from tests.kms.audit.audit_world import Scene, new_signer, rewritten
 
@@ -231,3 +234,32 @@ def test_an_empty_file_is_no_record(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(StartError, match="it is empty"):
         verify(path)
+
+
+def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    peaks = []
+    for folder, taps in (("short", 21_000), ("long", 63_000)):
+        (tmp_path / folder).mkdir()
+        scene = Scene(tmp_path / folder)
+        write_long(scene, taps)
+        tracemalloc.start()
+        report = scene.report()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert report.witnessed is not None
+    # A hash of each of the last 20,000 lines is kept, and no line.
+    assert peaks[1] < peaks[0] + 500_000
+
+
+def write_long(scene: Scene, taps: int) -> None:
+    """Write a file as the key service does, by the same functions, without its disk."""
+    lines, head = [], GENESIS
+    chain = Chain(scene.replica, "ab" * 16)
+    line, head = write(head, 0.0, BEGUN, {"replica": chain.replica, "chain": chain.id})
+    lines.append(line)
+    for number in range(taps):
+        line, head = write(head, 0.0, "tap", {"number": number})
+        lines.append(line)
+    jws = sign(scene.signer, chain, head, 0.0)
+    scene.write([*lines, write(head, 0.0, CHECKPOINT, {"jws": jws})[0]])
+    scene.witness.write_text(jws + "\n")
