@@ -53,6 +53,8 @@ class Balancer:
             if far is None:
                 near.close()
                 continue
+            for each in (near, far):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             pair = _Pair(near, far)
             with self._lock:
                 self._open |= {near, far}
