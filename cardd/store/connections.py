@@ -29,7 +29,8 @@ _TURN_WAIT_S = 1.0
 class Database:
     """A database as the registry needs it: what differs between SQLite and PostgreSQL.
 
-    `begin` starts a transaction that will write. `single_writer` says that writers wait for each
+    `begin` starts a transaction that will write, `snapshot` one that only reads and sees the
+    database as it was at its first look. `single_writer` says that writers wait for each
     other, and by polling: the threads of this process then queue for it instead. `explain` says in
     a sentence what an error means and what to do, without parameters. `check` raises KmsUnavailable
     where the connections kept so far no longer lead to the registry. `fragile` says that a change
@@ -40,6 +41,7 @@ class Database:
 
     engine: Engine
     begin: str
+    snapshot: str
     single_writer: bool
     explain: Callable[[Exception], str]
     check: Callable[[], None]

@@ -115,6 +115,7 @@ def _database(address: Address, kind: type[psycopg.Connection[Any]] = Link) -> D
     return Database(
         engine=engine,
         begin="BEGIN ISOLATION LEVEL READ COMMITTED",
+        snapshot="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         single_writer=False,
         explain=lambda error: sentence(address, error),
         check=lambda: None,

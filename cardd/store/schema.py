@@ -90,6 +90,11 @@ def version_of(connection: Connection, sealer: RowSealer, name: str) -> int:
     return version
 
 
+def require_newest(connection: Connection, sealer: RowSealer, name: str) -> None:
+    """Return where the registry has this program's version; errors as `require`."""
+    _require_version(version_of(connection, sealer, name), name)
+
+
 def _only(rows: list[tuple[Any, ...]], name: str) -> tuple[Any, ...]:
     if len(rows) == 1:
         return rows[0]

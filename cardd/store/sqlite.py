@@ -142,6 +142,7 @@ def _database(path: Path, identity: tuple[int, int]) -> Database:
     return Database(
         engine=engine,
         begin="BEGIN IMMEDIATE",
+        snapshot="BEGIN",
         single_writer=True,
         explain=lambda error: _sentence(path, error),
         check=check,

@@ -12,6 +12,7 @@ from cardd.cli.kms import (
     generations,
     operators,
     publishing,
+    registry,
     reporting,
     restores,
     serving,
@@ -29,6 +30,7 @@ GROUPS = (
     ceremonies,
     reporting,
     audit,
+    registry,
     restores,
     serving,
 )
