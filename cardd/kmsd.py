@@ -152,4 +152,5 @@ async def _until_stopped(
         if reload.is_set():
             reload.clear()
             await reload_now()
-        notifier.watchdog()
+        if interval_s is not None:
+            notifier.watchdog()

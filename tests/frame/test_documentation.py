@@ -70,8 +70,9 @@ def test_the_documented_defaults_are_those_of_the_code() -> None:
         assert said[name].strip("`") == expected, name
 
 
-def test_the_example_is_a_configuration() -> None:
-    config.load(ROOT / "examples" / "cardd.toml")
+@pytest.mark.parametrize("name", ["cardd.toml", "cardd-kms.toml"])
+def test_an_example_is_a_configuration(name: str) -> None:
+    config.load(ROOT / "examples" / name)
 
 
 def test_every_file_that_a_document_links_to_is_there() -> None:
