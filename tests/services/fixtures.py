@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 from tests.services.certificates import Authority
@@ -149,6 +151,16 @@ def postgres() -> Iterator[Postgres]:
     """Run a PostgreSQL of its own, as an ordinary user, on a Unix socket alone."""
     with own_postgres() as cluster, cluster.running():
         yield Postgres(cluster.folder)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The address of an empty database of this test's own."""
+    name = f"t{uuid4().hex}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield postgres.url(name)
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def free_port() -> int:

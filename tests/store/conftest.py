@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -21,7 +20,6 @@ from cardd.errors import Code, KmsUnavailable, Refused
 from cardd.kms.ports import Journal
 from cardd.store.opening import create_registry, place
 from cardd.store.registry import SqlRegistry
-from tests.services.fixtures import Postgres
 
 
 @dataclass
@@ -99,16 +97,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def sqlite_url(path: Path) -> str:
     return f"sqlite:{path}"
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """The address of an empty database of this test's own."""
-    name = f"t{uuid4().hex}"
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        yield postgres.url(name)
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(
