@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from cardd.errors import Code, KmsUnavailable, Refused
+from cardd.kms import messages as m
 from cardd.kms.messages import AssertionRequest
 from tests.presence.world import NONCE, OTHER_UID, UID, Card, Source, World, in_thread, limited
 
@@ -266,6 +267,36 @@ async def test_a_revocation_ends_the_presence_without_telling_the_kms_again() ->
         assert (await world.until("presence.ended")).data == {"reason": "revoked"}
         await world.errands_done()
         assert world.keys.ended == {"sid-1": "revoked"}
+
+
+@limited
+async def test_after_a_resync_what_ended_unheard_ends_here_and_the_rest_stays() -> None:
+    async with World().running() as world:
+        await world.tap(Card(), "one")
+        await world.tap(Card(uid=OTHER_UID), "two")
+        world.keys.ended["sid-1"] = "revoked"
+        await in_thread(lambda: world.keys.tell(m.Resync()))
+        ended = await world.until("presence.ended")
+        assert ended.data == {"reason": "ended_at_kms"}
+        assert ended.identity["sid"] == "sid-1"
+        await world.errands_done()
+        assert [presence.sid for presence in world.station.presences()] == ["sid-2"]
+        assert world.keys.ended == {"sid-1": "revoked"}, "the KMS is not told what it knows"
+
+
+@limited
+async def test_a_presence_that_could_not_be_asked_for_is_asked_for_when_the_kms_is_back() -> None:
+    async with World().running() as world:
+        await world.tap()
+        world.keys.ended["sid-1"] = "revoked"
+        world.keys.down = "away"
+        await in_thread(lambda: world.keys.tell(m.Resync()))
+        await world.until("service.degraded")
+        assert len(world.station.presences()) == 1
+        world.keys.down = None
+        world.advance(3)
+        await world.until("service.restored")
+        assert (await world.until("presence.ended")).data == {"reason": "ended_at_kms"}
 
 
 @limited

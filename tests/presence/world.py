@@ -331,6 +331,9 @@ class Keys:
 
     def assertions(self, sid: str, requests: tuple[m.AssertionRequest, ...]) -> tuple[str, ...]:
         self._available()
+        self.calls["assertions"] += 1
+        if sid in self.ended:
+            raise Refused(Code.NOT_FOUND, "this presence has ended")
         return tuple(f"jws {sid} {request.audience}" for request in requests)
 
     def end_presence(self, sid: str, reason: str) -> None:
@@ -345,7 +348,10 @@ class Keys:
     def push(self, sid: str, reason: str) -> None:
         """End a presence as a revocation does: noticed from another thread."""
         self.ended[sid] = reason
-        notice = m.PresenceEnded(sid, reason)
+        self.tell(m.PresenceEnded(sid, reason))
+
+    def tell(self, notice: m.Notice) -> None:
+        """Call the listeners from threads of their own."""
         calls = [threading.Thread(target=call, args=(notice,)) for call in self.listeners]
         for call in calls:
             call.start()
