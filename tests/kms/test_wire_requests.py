@@ -1,7 +1,9 @@
 """What the key service answers on the wire to any request, and what becomes of it at the client."""
 
+import contextlib
 import http.client
 import os
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from cardd.api.kms_server import CONNECTIONS_EACH
 from cardd.config import Config
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.ports import KeyService
 from cardd.kms.remote import remote_key_service
+from cardd.kms.tls import client_context
 from simulators.desfire.picc import VirtualDesfire
 from tests.kms.kms_world import configuration, holder, refusal
 from tests.kms.wire_world import (
@@ -165,3 +169,51 @@ def test_a_refusal_keeps_its_code_and_its_facts(service: KeyService) -> None:
         service.add_holder(m.NewHolder(staff_number="A1"))
     assert caught.value.code is Code.CONFLICT
     assert "type" not in caught.value.facts
+
+
+def test_a_connection_that_says_nothing_is_ended(
+    config: Config,
+    certificates: Certificates,
+    desk: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cardd.api.listener.HANDSHAKE_S", 0.2)
+    monkeypatch.setattr("cardd.api.kms_server.KEEPALIVE_S", 0.2)
+    settings = serving(config, client(**desk), tls=certificates.of_server())
+    context = client_context(certificates.of_client())
+    with (
+        served(settings) as running,
+        socket.create_connection((HOST, running.port), timeout=SOON_S) as silent,
+        socket.create_connection((HOST, running.port), timeout=SOON_S) as connected,
+        context.wrap_socket(connected, server_hostname=HOST) as idle,
+    ):
+        idle.sendall(b"POST /v1/procedures HTTP/1.1\r\nHost:")
+        with contextlib.suppress(ConnectionResetError):
+            assert silent.recv(1) == b""
+        while idle.recv(1000):  # it may be told that it was too slow
+            pass
+
+
+def test_a_client_with_too_many_connections_loses_its_oldest_idle_ones_alone(
+    service: KeyService,
+    running: Served,
+    certificates: Certificates,
+) -> None:
+    other = certificates.clients.issue("many")
+    many = client("many", fingerprint=fingerprint(other[0]))
+    desk = client(fingerprint=fingerprint(certificates.client[0]))
+    running.reload(serving(running.config, desk, many, tls=certificates.of_server()))
+    assert service.health().available
+    context = client_context(certificates.of_client(other))
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for _ in range(CONNECTIONS_EACH + 2):
+            plain = socket.create_connection((HOST, running.port), timeout=SOON_S)
+            secured = stack.enter_context(context.wrap_socket(plain, server_hostname=HOST))
+            connection = http.client.HTTPConnection("kms")
+            connection.sock = secured
+            assert asked(connection, "GET", "/v1/health")[0] == 200
+            connections.append(secured)
+        for oldest in connections[:2]:
+            assert oldest.recv(1) == b""
+    assert service.health().available
