@@ -9,7 +9,8 @@ class Screen:
     """As much of a terminal as a ceremony uses. It scrolls nothing off: its height has no limit.
 
     `lines` is what the main screen shows, `text` what the screen in front shows, `seen` all that
-    was ever shown, and `main_seen` all that was on the main screen, where scrollback keeps it.
+    was ever shown (`all_lines` by line), and `main_seen` all that was on the main screen, where
+    scrollback keeps it.
     """
 
     def __init__(self) -> None:
@@ -17,6 +18,7 @@ class Screen:
         self._front = "main"
         self._rest = ""
         self.seen = ""
+        self.all_lines: list[str] = [""]
         self.main_seen = ""
 
     def feed(self, content: bytes) -> None:
@@ -48,12 +50,15 @@ class Screen:
         match token:
             case "\x1b[?1049h":
                 self._front = "other"
+                self.all_lines.append("")
             case "\x1b[?1049l":
                 self._front = "main"
+                self.all_lines.append("")
             case "\x1b[2J" | "\x1b[3J":
                 rows[:] = [""]
             case "\r\n" | "\n":
                 rows.append("")
+                self.all_lines.append("")
             case "\r" | "\x1b[H":
                 pass
             case _ if token.startswith("\x1b"):
@@ -61,5 +66,6 @@ class Screen:
             case _:
                 rows[-1] += token
                 self.seen += token
+                self.all_lines[-1] += token
                 if self._front == "main":
                     self.main_seen += token

@@ -42,7 +42,8 @@ def hold(config: Config, options: argparse.Namespace) -> None:
             approved = room.approve(masters, always=True)
         with room.master_keys() as keys:
             generation = _generation(keys, purpose, options.generation)
-        key = _enter(room, options) if options.enter else _make(room, options)
+        name = f"{purpose} generation {generation}"
+        key = _enter(room, name, options) if options.enter else _make(room, name, options)
         kcv = _kcv(key, options)
         if options.enter:
             _confirm(room, kcv)
@@ -73,30 +74,30 @@ def _generation(keys: MasterKeys, purpose: Purpose, wanted: int | None) -> int:
     return wanted or generation
 
 
-def _make(room: Room, options: argparse.Namespace) -> Secret:
+def _make(room: Room, name: str, options: argparse.Namespace) -> Secret:
     """Hand out the parts of a new key."""
     parts = [components.random_component() for _ in range(options.parts)]
     for number, part in enumerate(parts, 1):
         note = f"KCV of this part: {shown(_kcv(part, options))}"
-        heading = f"Part {number} of {options.parts}, {options.purpose}"
+        heading = f"Part {number} of {options.parts}, {name}"
         paper = Paper(heading, components.text(part), (note,), components.parse_group)
         hand_out(room.terminal, f"Custodian {number} of {options.parts}", paper)
     return components.combine(parts)
 
 
-def _enter(room: Room, options: argparse.Namespace) -> Secret:
+def _enter(room: Room, name: str, options: argparse.Namespace) -> Secret:
     """Take in the parts that the custodians have on paper, each with its check value."""
     return components.combine(
-        [_enter_part(room, number, options) for number in range(1, options.parts + 1)]
+        [_enter_part(room, number, name, options) for number in range(1, options.parts + 1)]
     )
 
 
-def _enter_part(room: Room, number: int, options: argparse.Namespace) -> Secret:
+def _enter_part(room: Room, number: int, name: str, options: argparse.Namespace) -> Secret:
     for left in (True, True, False):
         groups = take_in(
             room.terminal,
             f"Custodian {number} of {options.parts}",
-            f"Part {number} of {options.parts}, group by group:",
+            f"Part {number} of {options.parts}, {name}, group by group:",
             components.GROUPS,
             components.parse_group,
         )

@@ -117,8 +117,8 @@ def destroy(config: Config, options: argparse.Namespace) -> None:
                 states = generations.states_of(keys, group)
                 for purpose in generations.to_destroy(states, generation):
                     keys.destroy(purpose, generation)
-        room.terminal.say(f"generation {generation} of {group} is destroyed here: destroy the")
-        room.terminal.say("backups that still have it, and the parts on paper")
+        room.terminal.say(f"generation {generation} of {group} is destroyed here")
+        room.terminal.say("backups and papers that still have it are yours to destroy")
 
 
 def _still_needed(config: Config, group: str, generation: int, slot: Slot | None = None) -> str:

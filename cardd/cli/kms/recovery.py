@@ -90,7 +90,8 @@ def restore(config: Config, options: argparse.Namespace) -> None:
     if options.dry_run:
         for line in _of_slots(keystore.read_slots(path)):
             say(line)
-        say(f"would take enough shares, have two operators approve, and let {way} open {path}")
+        say(f"would take enough shares, have two operators approve, and let {way}")
+        say(f"open {path}")
         return
     # Nothing else is asked for: that there is nothing else is why people are here.
     with open_room(config, options.seconds, opening=False) as room:
@@ -195,8 +196,8 @@ def _add(room: Room, made: tuple[Share, ...], approved: tuple[str, ...], *, repl
     with room.acting("shares", approved, **_facts(recovery), replace=replace):
         dropped = keystore.add_recovery(path, opened_by, recovery, replace=replace)
     say = room.terminal.say
-    say(f"any {made[0].threshold} of the {len(made)} shares of the set {made[0].set_id} open the")
-    say("keystore. Make the backup of the keystore now: older copies do not know these shares.")
+    say(f"any {made[0].threshold} of the {len(made)} shares of the set {made[0].set_id} open it")
+    say("make the backup of the keystore now: older copies do not know these shares")
     for slot in dropped:
         say(f"the set {slot.set_id} opens it no longer: destroy its papers, and older copies")
 

@@ -23,6 +23,7 @@ from cardd.kms.masters.opening import open_keys, open_master_keys
 from cardd.kms.masters.slots import Passphrase, Slot
 from cardd.kms.operators import Record
 from cardd.kms.ports import Audit, MasterKeys, Masters, Registry
+from cardd.memory import protect_memory
 from cardd.secret import Secret
 from cardd.store.opening import configured, open_registry
 from cardd.store.sealing import MastersSealer
@@ -135,6 +136,7 @@ def open_room(
 
     Raises CeremonyError (`terminal_required`), StartError (`audit_*`).
     """
+    protect_memory()
     folder = ceremonies_folder(config)
     with (
         open_terminal(shown_s, attended=attended) as terminal,

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from cardd.cli.kms.credential import make_credential
-from cardd.cli.kms.papers import table
 from cardd.cli.kms.room import Room, is_configured, keystore_path, new_passphrase, open_room
 from cardd.cli.kms.verbs import Verbs, add_dry_run, add_group, add_verb, say
 from cardd.config import Config
@@ -35,12 +34,11 @@ def show(config: Config, options: argparse.Namespace) -> None:
     """Print the slots of the keystore; it is opened, where something configured opens it."""
     del options
     path = keystore_path(config)
-    opened = is_configured(config)
-    if opened:
-        keystore.open_keystore(path, keystore_slot(config.kms))
-    for line in table([(name_of(each), describe(each)) for each in keystore.read_slots(path)]):
-        say(line)
-    if not opened:
+    opened = keystore.opening(path, keystore_slot(config.kms)) if is_configured(config) else None
+    for each in keystore.read_slots(path):
+        by_it = ", by which the key service opens it" if each == opened else ""
+        say(f"{name_of(each)}  {describe(each)}{by_it}")
+    if opened is None:
         say("nothing configured opens the keystore: whether somebody changed it was not looked at")
 
 

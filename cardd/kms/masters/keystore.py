@@ -149,6 +149,17 @@ def drop_slot_named(path: Path, slot: Slot, name: str) -> StoredSlot:
     return found
 
 
+def opening(path: Path, slot: Slot) -> StoredSlot:
+    """Return the stored slot that `slot` opens, of a keystore that is as it was written.
+
+    Raises as `open_keystore`.
+    """
+    envelope = form.decode(_read(path), str(path))
+    kek, opened = unlock(slot, envelope.slots, envelope.id)
+    form.open_keys(envelope, kek, str(path))
+    return opened
+
+
 def read_slots(path: Path) -> tuple[StoredSlot, ...]:
     """Return what a keystore says of its slots. Nothing vouches for it before one is opened.
 
