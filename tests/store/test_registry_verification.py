@@ -1,7 +1,9 @@
 """What a verification of the registry finds, each by its own name; and what it leaves alone."""
 
+import re
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -323,3 +325,13 @@ def test_it_changes_nothing(peopled, url, sealer, found, sql, things):
     assert sql("SELECT * FROM badge ORDER BY 1") == tampered
     assert sql("SELECT * FROM holder ORDER BY 1") == before[1]
     open_registry(place(url), sealer).close()
+
+
+@pytest.mark.unit
+def test_the_document_names_every_fault():
+    text = (Path(__file__).parents[2] / "docs" / "registry.md").read_text()
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == sorted_as_there(text)
+
+
+def sorted_as_there(text):
+    return sorted(Fault, key=lambda fault: text.index(f"| `{fault}` |"))
