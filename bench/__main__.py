@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import tap
+from bench import look_up, tap
 from bench.result import Result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,7 +17,7 @@ RESULTS = ROOT / "bench" / "results" / "latest.json"
 
 def main() -> int:
     """Run them all."""
-    results = [*tap.run()]
+    results = [*tap.run(), *look_up.run()]
     Console().print(table(results))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
