@@ -67,14 +67,10 @@ class Handshake(Protocol):
         """
 
 
-class LegacyHandshake:
-    """Authenticate of the first DESFire, with a DES or a two-key TDEA key.
+class _CipherHandshake:
+    """What all have in common that exchange RndA and RndB under the cipher of the key."""
 
-    The card only encrypts, so the reader decrypts what it sends; each pass starts from a zero
-    vector. Source: AN12757 table 30.
-    """
-
-    ins = Ins.AUTHENTICATE_LEGACY
+    ins: Ins
 
     def __init__(self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None) -> None:
         self.key_number = key_number
@@ -87,6 +83,16 @@ class LegacyHandshake:
     def first(self) -> bytes:
         """Return the key number."""
         return self._number
+
+
+class LegacyHandshake(_CipherHandshake):
+    """Authenticate of the first DESFire, with a DES or a two-key TDEA key.
+
+    The card only encrypts, so the reader decrypts what it sends; each pass starts from a zero
+    vector. Source: AN12757 table 30.
+    """
+
+    ins = Ins.AUTHENTICATE_LEGACY
 
     def respond(self, challenge: bytes) -> bytes:
         """Decrypt RndB; send the answer by decryption."""
@@ -101,7 +107,7 @@ class LegacyHandshake:
         return D40Messaging(ev1_session_key(self._key, self._rnd_a, self._rnd_b))
 
 
-class Ev1Handshake:
+class Ev1Handshake(_CipherHandshake):
     """AuthenticateISO (TDEA keys) and AuthenticateAES: CBC chained over all passes.
 
     Sources: AN12757 table 20, AN0945 table 22.
@@ -111,17 +117,8 @@ class Ev1Handshake:
         self, ins: Ins, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None
     ) -> None:
         self.ins = ins
-        self.key_number = key_number
-        self._number = encode_key_number(key_number)
-        self._key = key
-        self._cipher = _cipher(ins, key)
-        self._rnd_a = _challenge(key.type, rnd_a)
-        self._rnd_b = b""
+        super().__init__(key_number, key, rnd_a=rnd_a)
         self._iv = b""
-
-    def first(self) -> bytes:
-        """Return the key number."""
-        return self._number
 
     def respond(self, challenge: bytes) -> bytes:
         """Decrypt RndB from a zero vector; encrypt on from what the card sent."""
@@ -139,18 +136,8 @@ class Ev1Handshake:
         return Ev1Messaging(ev1_session_key(self._key, self._rnd_a, self._rnd_b))
 
 
-class _Ev2Handshake:
+class _Ev2Handshake(_CipherHandshake):
     """What AuthenticateEV2First and NonFirst share: AES, each pass from a zero vector."""
-
-    ins: Ins
-
-    def __init__(self, key_number: int, key: DesfireKey, *, rnd_a: bytes | None = None) -> None:
-        self.key_number = key_number
-        self._number = encode_key_number(key_number)
-        self._key = key
-        self._cipher = _cipher(self.ins, key)
-        self._rnd_a = _challenge(key.type, rnd_a)
-        self._rnd_b = b""
 
     def respond(self, challenge: bytes) -> bytes:
         """Decrypt RndB and encrypt the answer, both from a zero vector."""
@@ -212,10 +199,6 @@ class Ev2NonFirstHandshake(_Ev2Handshake):
     ) -> None:
         super().__init__(key_number, key, rnd_a=rnd_a)
         self._session = session
-
-    def first(self) -> bytes:
-        """Return the key number."""
-        return self._number
 
     def finish(self, proof: bytes) -> Ev2Messaging:
         """Check RndA rotated; the transaction identifier and the counter go on."""

@@ -38,8 +38,8 @@ def require_type(key: Key, *types: KeyType) -> None:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LegacyHandshake:
-    """AuthenticateLegacy (0A), for DES and 2K3DES keys."""
+class _Begun:
+    """What every handshake knows once the reader has named a key."""
 
     key_number: int
     key: Key
@@ -49,6 +49,11 @@ class LegacyHandshake:
     def challenge(self) -> bytes:
         """The first answer: RndB, enciphered."""
         return self.key.cipher.encrypt(self.rnd_b, self.key.cipher.zero_iv)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LegacyHandshake(_Begun):
+    """AuthenticateLegacy (0A), for DES and 2K3DES keys."""
 
     def finish(self, frame: bytes) -> tuple[bytes, D40Session]:
         """Check RndB' and answer RndA'."""
@@ -60,17 +65,8 @@ class LegacyHandshake:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Ev1Handshake:
+class Ev1Handshake(_Begun):
     """AuthenticateISO (1A) or AuthenticateAES (AA), by the key's type."""
-
-    key_number: int
-    key: Key
-    rnd_b: bytes
-
-    @property
-    def challenge(self) -> bytes:
-        """The first answer: RndB, enciphered."""
-        return self.key.cipher.encrypt(self.rnd_b, self.key.cipher.zero_iv)
 
     def finish(self, frame: bytes) -> tuple[bytes, Ev1Session]:
         """Check RndB' and answer RndA'."""
@@ -83,20 +79,12 @@ class Ev1Handshake:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Ev2Handshake:
+class Ev2Handshake(_Begun):
     """AuthenticateEV2First (71), or NonFirst (77), which keeps TI and counter."""
 
-    key_number: int
-    key: Key
-    rnd_b: bytes
     ti: bytes
     counter: int
     pcd_capabilities: bytes | None
-
-    @property
-    def challenge(self) -> bytes:
-        """The first answer: RndB, enciphered."""
-        return self.key.cipher.encrypt(self.rnd_b, self.key.cipher.zero_iv)
 
     def finish(self, frame: bytes) -> tuple[bytes, Ev2Session]:
         """Check RndB' and answer RndA', in the First form with TI and capabilities."""

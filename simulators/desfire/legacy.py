@@ -7,8 +7,15 @@ IV of zeros; everything else goes in clear.
 
 import hmac
 
-from simulators.desfire.crypto import Cipher, crc16, pad_00, pad_80, xor
-from simulators.desfire.messaging import Mode, Protection, require_blocks, without_padding
+from simulators.desfire.crypto import Cipher, crc16, pad_00, xor
+from simulators.desfire.messaging import (
+    Mode,
+    Protection,
+    padded,
+    request_bytes,
+    require_blocks,
+    taken_apart,
+)
 from simulators.desfire.status import Refusal, Status
 
 LEGACY_MAC_BYTES = 4
@@ -45,19 +52,18 @@ class D40Session:
 
     def request_bytes(self, protection: Protection) -> int | None:
         """Return header, data and MAC, or header and cryptogram."""
-        if protection.length is None:
-            return None
-        length = protection.length
-        if protection.request is Mode.FULL:
-            plain = length + CRC_BYTES * (1 + protection.key_checksum)
-            return protection.header + len(pad_00(bytes(plain), self._cipher.block_bytes))
-        return protection.header + length + (LEGACY_MAC_BYTES if _has_mac(protection) else 0)
+        return request_bytes(
+            protection,
+            crc_bytes=CRC_BYTES,
+            mac_bytes=LEGACY_MAC_BYTES,
+            block_bytes=self._cipher.block_bytes,
+        )
 
     def open(self, ins: int, parameters: bytes, protection: Protection) -> bytes:  # noqa: ARG002
         """Check the MAC or the CRC, which cover the data alone."""
         if protection.request is Mode.FULL:
             return self._decipher(parameters, protection)
-        if not _has_mac(protection):
+        if not protection.has_request_mac:
             return parameters
         body, mac = parameters[:-LEGACY_MAC_BYTES], parameters[-LEGACY_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(body[protection.header :])):
@@ -68,13 +74,8 @@ class D40Session:
         header, cryptogram = parameters[: protection.header], parameters[protection.header :]
         require_blocks(cryptogram, self._cipher.block_bytes)
         plain = from_reader(self._cipher, cryptogram)
-        if protection.marked_end:
-            plain = without_padding(plain)
-        length = len(plain) - CRC_BYTES if protection.marked_end else protection.length or 0
-        data, rest = plain[:length], plain[length:]
-        end = CRC_BYTES * (1 + protection.key_checksum)
-        crc, key_checksum, padding = rest[:CRC_BYTES], rest[CRC_BYTES:end], rest[end:]
-        if crc != crc16(data) or any(padding):
+        data, crc, key_checksum = taken_apart(plain, protection, CRC_BYTES)
+        if crc != crc16(data):
             raise Refusal(Status.INTEGRITY)
         return header + data + key_checksum
 
@@ -83,19 +84,13 @@ class D40Session:
         if not answer:
             return answer
         if protection.response is Mode.FULL:
-            # mem: 80-padding where the reader asked "to the end" and cannot know the length.
-            pad = pad_80 if protection.unknown_length else pad_00
-            plain = pad(answer + crc16(answer), self._cipher.block_bytes)
+            plain = padded(answer + crc16(answer), protection, self._cipher.block_bytes)
             return self._cipher.encrypt(plain, self._cipher.zero_iv)
         if protection.response is Mode.MAC and protection.returns_data:
             return answer + self._mac(answer)
         return answer
 
     def _mac(self, data: bytes) -> bytes:
-        padded = pad_00(data, self._cipher.block_bytes)
-        last = self._cipher.encrypt(padded, self._cipher.zero_iv)[-self._cipher.block_bytes :]
+        blocks = pad_00(data, self._cipher.block_bytes)
+        last = self._cipher.encrypt(blocks, self._cipher.zero_iv)[-self._cipher.block_bytes :]
         return last[:LEGACY_MAC_BYTES]
-
-
-def _has_mac(protection: Protection) -> bool:
-    return protection.request is Mode.MAC and protection.carries_data

@@ -49,6 +49,45 @@ class Protection:
     marked_end: bool = False
     success: Status = Status.OK
 
+    @property
+    def has_request_mac(self) -> bool:
+        """Whether EV1 and D40 put a MAC on the request."""
+        return self.request is Mode.MAC and self.carries_data
+
+
+def request_bytes(
+    protection: Protection, *, crc_bytes: int, mac_bytes: int, block_bytes: int
+) -> int | None:
+    """Return the length of header, data and MAC, or of header and cryptogram, in EV1 and D40."""
+    if protection.length is None:
+        return None
+    if protection.request is Mode.FULL:
+        plain = protection.length + crc_bytes * (1 + protection.key_checksum)
+        return protection.header + len(pad_00(bytes(plain), block_bytes))
+    return protection.header + protection.length + (mac_bytes if protection.has_request_mac else 0)
+
+
+def taken_apart(plain: bytes, protection: Protection, crc_bytes: int) -> tuple[bytes, bytes, bytes]:
+    """Return data, their CRC and a new key's checksum, as EV1 and D40 encipher them.
+
+    Raises Refusal where the padding is wrong.
+    """
+    if protection.marked_end:
+        plain = without_padding(plain)
+    length = len(plain) - crc_bytes if protection.marked_end else protection.length or 0
+    data, rest = plain[:length], plain[length:]
+    end = crc_bytes * (1 + protection.key_checksum)
+    if any(rest[end:]):
+        raise Refusal(Status.INTEGRITY)
+    return data, rest[:crc_bytes], rest[crc_bytes:end]
+
+
+def padded(plain: bytes, protection: Protection, block_bytes: int) -> bytes:
+    """Pad what EV1 and D40 encipher of an answer."""
+    # mem: 80-padding where the reader asked "to the end" and cannot know the length.
+    pad = pad_80 if protection.unknown_length else pad_00
+    return pad(plain, block_bytes)
+
 
 def require_blocks(cryptogram: bytes, block_bytes: int) -> None:
     """Refuse a cryptogram that is not of whole blocks, at least one."""
@@ -127,20 +166,19 @@ class Ev1Session:
 
     def request_bytes(self, protection: Protection) -> int | None:
         """Return header, data and MAC, or header and cryptogram."""
-        if protection.length is None:
-            return None
-        length = protection.length
-        if protection.request is Mode.FULL:
-            plain = length + CRC_BYTES * (1 + protection.key_checksum)
-            return protection.header + len(pad_00(bytes(plain), self._cipher.block_bytes))
-        return protection.header + length + (MAC_BYTES if _has_request_mac(protection) else 0)
+        return request_bytes(
+            protection,
+            crc_bytes=CRC_BYTES,
+            mac_bytes=MAC_BYTES,
+            block_bytes=self._cipher.block_bytes,
+        )
 
     def open(self, ins: int, parameters: bytes, protection: Protection) -> bytes:
         """Check the MAC or the CRC, and move the IV on."""
         if protection.request is Mode.FULL:
             return self._decipher(ins, parameters, protection)
         body, mac = parameters, None
-        if _has_request_mac(protection):
+        if protection.has_request_mac:
             body, mac = parameters[:-MAC_BYTES], parameters[-MAC_BYTES:]
         expected = self._mac(bytes((ins,)) + body)
         if mac is not None and not hmac.compare_digest(mac, expected):
@@ -152,13 +190,8 @@ class Ev1Session:
         require_blocks(cryptogram, self._cipher.block_bytes)
         plain = self._cipher.decrypt(cryptogram, self._iv)
         self._iv = cryptogram[-self._cipher.block_bytes :]
-        if protection.marked_end:
-            plain = without_padding(plain)
-        length = len(plain) - CRC_BYTES if protection.marked_end else protection.length or 0
-        data, rest = plain[:length], plain[length:]
-        end = CRC_BYTES * (1 + protection.key_checksum)
-        crc, key_checksum, padding = rest[:CRC_BYTES], rest[CRC_BYTES:end], rest[end:]
-        if crc != crc32(bytes((ins,)) + header + data) or any(padding):
+        data, crc, key_checksum = taken_apart(plain, protection, CRC_BYTES)
+        if crc != crc32(bytes((ins,)) + header + data):
             raise Refusal(Status.INTEGRITY)
         return header + data + key_checksum
 
@@ -168,19 +201,14 @@ class Ev1Session:
         if protection.response is not Mode.FULL or not answer:
             return answer + self._mac(answer + status)
         plain = answer + crc32(answer + status)
-        # mem: 80-padding where the reader asked "to the end" and cannot know the length.
-        pad = pad_80 if protection.unknown_length else pad_00
-        cryptogram = self._cipher.encrypt(pad(plain, self._cipher.block_bytes), self._iv)
+        plain = padded(plain, protection, self._cipher.block_bytes)
+        cryptogram = self._cipher.encrypt(plain, self._iv)
         self._iv = cryptogram[-self._cipher.block_bytes :]
         return cryptogram
 
     def _mac(self, message: bytes) -> bytes:
         self._iv = cmac(self._cipher, message, self._iv)
         return self._iv[:MAC_BYTES]
-
-
-def _has_request_mac(protection: Protection) -> bool:
-    return protection.request is Mode.MAC and protection.carries_data
 
 
 class Ev2Session:
@@ -240,8 +268,8 @@ class Ev2Session:
         if protection.response is Mode.PLAIN:
             return answer
         if protection.response is Mode.FULL and answer:
-            padded = pad_80(answer, self._encipher.block_bytes)
-            answer = self._encipher.encrypt(padded, self._iv(b"\x5a\xa5"))
+            plain = pad_80(answer, self._encipher.block_bytes)
+            answer = self._encipher.encrypt(plain, self._iv(b"\x5a\xa5"))
         return answer + self._mac(protection.success, answer)
 
     def _iv(self, label: bytes) -> bytes:
