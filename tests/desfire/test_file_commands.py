@@ -22,6 +22,7 @@ from cardd.desfire.files import (
 )
 from cardd.errors import CardProtocolError, CardStatusError
 from cardd.iso7816.exchange import Exchange
+from tests.desfire.odd_answers import odd_answers
 from tests.desfire.recorded_card import (
     Playback,
     call,
@@ -333,22 +334,11 @@ COMMANDS: dict[str, Callable[[DesfireCard, CommunicationMode], Exchange[Any]]] =
     ),
 }
 SESSIONS: dict[str, dict[str, Any] | None] = {"none": None, "d40": D40, "ev1": EV1, "ev2": EV2}
-ANSWERS = st.lists(
-    st.one_of(
-        st.binary(max_size=300),
-        st.builds(
-            lambda data, status: data + b"\x91" + status,
-            st.one_of(st.binary(max_size=64), st.sampled_from([bytes(n) for n in range(41)])),
-            st.one_of(st.sampled_from([b"\x00", b"\xaf"]), st.binary(min_size=1, max_size=1)),
-        ),
-    ),
-    max_size=8,
-)
 
 
 @pytest.mark.fuzz
 @given(
-    answers=ANSWERS,
+    answers=odd_answers(8),
     session=st.sampled_from(sorted(SESSIONS)),
     name=st.sampled_from(sorted(COMMANDS)),
     mode=st.sampled_from(CommunicationMode),

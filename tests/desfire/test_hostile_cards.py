@@ -19,6 +19,7 @@ from cardd.desfire.files import FREE, AccessRights, DataFileSettings
 from cardd.desfire.keys import DesfireKey, KeyType
 from cardd.errors import CardProtocolError, CardStatusError
 from cardd.iso7816.exchange import Exchange
+from tests.desfire.odd_answers import odd_answers
 from tests.desfire.recorded_card import (
     Playback,
     call,
@@ -194,22 +195,9 @@ def exchange_of(card: DesfireCard, name: str) -> Exchange[Any]:
     return (UNPROTECTED | PROTECTED)[name](card)
 
 
-ANSWERS = st.lists(
-    st.one_of(
-        st.binary(max_size=300),
-        st.builds(
-            lambda data, status: data + b"\x91" + status,
-            st.one_of(st.binary(max_size=64), st.sampled_from([bytes(n) for n in range(41)])),
-            st.one_of(st.sampled_from([b"\x00", b"\xaf"]), st.binary(min_size=1, max_size=1)),
-        ),
-    ),
-    max_size=12,
-)
-
-
 @pytest.mark.fuzz
 @given(
-    answers=ANSWERS,
+    answers=odd_answers(12),
     session=st.sampled_from(sorted(SESSIONS)),
     name=st.sampled_from(sorted(UNPROTECTED | PROTECTED)),
     last=st.sampled_from([b"\x00\x91\xaf", b"\x91\xaf", b"\x91\x00", b"\x00\x91\x00"]),

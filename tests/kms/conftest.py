@@ -1,4 +1,4 @@
-"""A test IGC-Santé and the cards of one person, made once: RSA keys take their time."""
+"""A key service of a test's own; a test IGC-Santé and the cards of one person, made once."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -6,8 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from cardd.config import Config
+from cardd.kms.ports import KeyService
 from simulators.pki import Pki, Profile, Usage
 from tests.kms.cps_world import NOW, Card, Desk, desk, issued
+from tests.kms.kms_world import MovedClock, configuration, key_service
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return configuration(tmp_path)
+
+
+@pytest.fixture
+def service(config: Config, clock: MovedClock) -> Iterator[KeyService]:
+    with key_service(config, clock) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

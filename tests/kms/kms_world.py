@@ -16,6 +16,7 @@ from cardd.kms.ports import BADGE_PURPOSES, KeyService
 from simulators.desfire.picc import VirtualDesfire
 
 NONCE = "n" * 22
+PRODUCTS = ("ev1", "ev2")
 
 
 class MovedClock:

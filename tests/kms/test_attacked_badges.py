@@ -11,6 +11,7 @@ from cardd.kms import messages as m
 from cardd.kms.ports import KeyService
 from simulators.desfire.picc import VirtualDesfire
 from tests.kms.kms_world import (
+    PRODUCTS,
     MovedClock,
     Relay,
     configuration,
@@ -25,7 +26,6 @@ from tests.kms.kms_world import (
 pytestmark = pytest.mark.unit
 
 OK = b"\x91\x00"
-PRODUCTS = ("ev1", "ev2")
 NOT_GENUINE = {Code.BADGE_NOT_GENUINE, Code.CARD_NOT_SUPPORTED}
 NATIVE_EV2_FIRST, NATIVE_AES, GET_VERSION = 0x71, 0xAA, 0x60
 

@@ -7,7 +7,9 @@ import pytest
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from simulators.desfire.picc import VirtualDesfire
+from tests.kms.encoded_badges import CHANGE_KEY, row, with_next_generation
 from tests.kms.kms_world import (
+    PRODUCTS,
     MovedClock,
     Relay,
     configuration,
@@ -15,7 +17,6 @@ from tests.kms.kms_world import (
     key_service,
     refusal,
 )
-from tests.kms.test_rekeying import CHANGE_KEY, PRODUCTS, row, with_next_generation
 
 pytestmark = pytest.mark.faults
 

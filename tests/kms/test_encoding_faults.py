@@ -9,6 +9,7 @@ from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from simulators.desfire.picc import VirtualDesfire
 from tests.kms.kms_world import (
+    PRODUCTS,
     Cut,
     MovedClock,
     Relay,
@@ -22,7 +23,6 @@ from tests.kms.kms_world import (
 
 pytestmark = pytest.mark.faults
 
-PRODUCTS = ("ev1", "ev2")
 BLANKS = ("factory", "transport")
 
 

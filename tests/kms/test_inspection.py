@@ -1,7 +1,6 @@
 """`inspect` through a real key service: what it tells of a badge, and that it changes nothing."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -54,22 +53,6 @@ READS = {
     Ins.GET_FILE_SETTINGS,
     Ins.READ_DATA,
 }
-
-
-@pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return configuration(tmp_path)
-
-
-@pytest.fixture
-def service(config: Config, clock: MovedClock) -> Iterator[KeyService]:
-    with key_service(config, clock) as opened:
-        yield opened
 
 
 def inspected(

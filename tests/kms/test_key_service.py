@@ -21,6 +21,7 @@ from cardd.kms.ports import KeyService, Right
 from simulators.desfire.picc import VirtualDesfire
 from tests.kms.kms_world import (
     NONCE,
+    PRODUCTS,
     MovedClock,
     Relay,
     configuration,
@@ -32,24 +33,6 @@ from tests.kms.kms_world import (
 )
 
 pytestmark = pytest.mark.unit
-
-PRODUCTS = ("ev1", "ev2")
-
-
-@pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return configuration(tmp_path)
-
-
-@pytest.fixture
-def service(config: Config, clock: MovedClock) -> Iterator[KeyService]:
-    with key_service(config, clock) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

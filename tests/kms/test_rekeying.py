@@ -2,24 +2,28 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cardd.badges.model import Picc
 from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.ports import KeyService, Right
 from simulators.desfire.picc import VirtualDesfire
+from tests.kms.encoded_badges import (
+    CHANGE_KEY,
+    copy_of,
+    cut_at_change,
+    make_foreign,
+    row,
+    with_next_generation,
+)
 from tests.kms.kms_world import (
+    PRODUCTS,
     Cut,
     MovedClock,
     Relay,
     configuration,
-    encoded,
-    holder,
     key_service,
     new_generation,
     refusal,
@@ -28,32 +32,6 @@ from tests.kms.kms_world import (
 )
 
 pytestmark = pytest.mark.faults
-
-PRODUCTS = ("ev1", "ev2")
-CHANGE_KEY = 0xC4
-
-
-def copy_of(badge: VirtualDesfire) -> VirtualDesfire:
-    return VirtualDesfire.from_json(badge.to_json())
-
-
-def row(service: KeyService, badge: VirtualDesfire) -> m.BadgeView:
-    (found,) = service.badges(m.Page(q=badge.uid.hex())).items
-    return found
-
-
-@contextmanager
-def with_next_generation(
-    folder: Path, *badges: VirtualDesfire, **badge: str
-) -> Iterator[KeyService]:
-    """Encode badges for a person each under generation 1, then go on where 2 is current."""
-    config = configuration(folder)
-    with key_service(config, MovedClock()) as service:
-        for number, each in enumerate(badges):
-            encoded(service, each, holder(service, f"S{number}").id)
-    assert new_generation(config) == 2
-    with key_service(configuration(folder, **badge), MovedClock()) as service:
-        yield service
 
 
 def commands_of_a_rekey(folder: Path, product: str) -> list[bytes]:
@@ -191,21 +169,6 @@ def test_a_rekey_cut_at_any_command_goes_on_when_the_badge_is_shown_again(
             assert refusal(service, first, m.Tap(uid=badge.uid)) is Code.BADGE_NOT_GENUINE
 
 
-def cut_at_change(service: KeyService, badge: VirtualDesfire, number: int) -> None:
-    """Cut a re-key after the card did the ChangeKey of this number, from 0."""
-    badge.reset()
-    step: m.Step | m.Outcome = service.begin(m.Rekey(uid=badge.uid))
-    while isinstance(step, m.Step):
-        number -= step.commands[0][1] == CHANGE_KEY
-        answers = tuple(badge.transmit(command) for command in step.commands)
-        if number < 0:
-            service.abort(step.handle)
-            badge.reset()
-            return
-        step = service.next(step.handle, answers)
-    raise AssertionError("it had fewer changes")
-
-
 def test_a_rekey_cut_twice_goes_on_all_the_same(tmp_path: Path) -> None:
     badges = [VirtualDesfire.factory("ev2") for _ in range(9)]
     with with_next_generation(tmp_path, *badges) as service:
@@ -317,12 +280,6 @@ def test_another_partys_picc_keeps_its_key(tmp_path: Path) -> None:
         assert rekeyed(service, badge).generation == 2
         assert badge.to_json()["master"] == before
         assert tapped(service, badge).sid
-
-
-def make_foreign(service: KeyService, badge: VirtualDesfire) -> None:
-    """Let the registry say that the PICC is another party's."""
-    registry = service._core.registry  # type: ignore[attr-defined]
-    registry.put_badge(dataclasses.replace(registry.badge_by_uid(badge.uid), picc=Picc.FOREIGN))
 
 
 def test_an_answer_that_was_spoilt_fails_a_rekey_cleanly_and_then_it_goes_on(

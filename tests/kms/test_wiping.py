@@ -12,7 +12,16 @@ from cardd.errors import Code, Refused
 from cardd.kms import messages as m
 from cardd.kms.ports import KeyService, Purpose, Right
 from simulators.desfire.picc import VirtualDesfire
+from tests.kms.encoded_badges import (
+    CHANGE_KEY,
+    copy_of,
+    cut_at_change,
+    make_foreign,
+    row,
+    with_next_generation,
+)
 from tests.kms.kms_world import (
+    PRODUCTS,
     Cut,
     MovedClock,
     Relay,
@@ -25,15 +34,6 @@ from tests.kms.kms_world import (
     rekeyed,
     tapped,
     wiped,
-)
-from tests.kms.test_rekeying import (
-    CHANGE_KEY,
-    PRODUCTS,
-    copy_of,
-    cut_at_change,
-    make_foreign,
-    row,
-    with_next_generation,
 )
 
 pytestmark = pytest.mark.faults
