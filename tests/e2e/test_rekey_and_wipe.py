@@ -62,8 +62,9 @@ def test_a_badge_is_rekeyed_revoked_wiped_and_given_to_another_person(here: Worl
     here.take_away(refused)
 
     stop_daemon(here)
-    added = here.run("cardd-kms", "generation", "add", "badge", "--config", "cardd.toml").output
-    assert "generation 2 is current" in added
+    for verb, said in (("add", "generation 2 of badge is next"), ("promote", "2 is current")):
+        told = here.run("cardd-kms", "generation", verb, "badge", "--config", "cardd.toml").output
+        assert said in told
     here.start_daemon()
     rekeyed = torn(here, "badge", "rekey")
     assert (rekeyed["previous_generation"], rekeyed["generation"]) == (1, 2)
