@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -154,13 +153,17 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """The address of an empty database of this test's own."""
-    name = f"t{uuid4().hex}"
+def postgres_url(postgres: Postgres) -> str:
+    """Empty the database of the tests, which are alone with it, and return its address."""
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        yield postgres.url(name)
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        if not server.execute("SELECT 1 FROM pg_database WHERE datname = 'test'").fetchone():
+            server.execute("CREATE DATABASE test")
+        server.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = 'test'"
+        )
+    with psycopg.connect(postgres.url("test"), autocommit=True) as database:
+        database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return postgres.url("test")
 
 
 def free_port() -> int:

@@ -41,7 +41,8 @@ class PostgresCluster:
         options = [part for setting in settings for part in ("-c", setting)]
         command = (
             *(self.programs / "postgres", "-D", self.data, "-k", self.folder),
-            *("-c", "listen_addresses=", "-c", "fsync=off", *options),
+            *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off"),
+            *options,
         )
         ready = "ready to accept connections"
         with service(command, ready=ready, user=self.user, stop=signal.SIGINT) as process:
