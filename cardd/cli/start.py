@@ -18,6 +18,7 @@ _PASSING = frozenset(
         StartCode.KEYSTORE_UNAVAILABLE,
         StartCode.MASTERS_UNAVAILABLE,
         StartCode.REGISTRY_UNAVAILABLE,
+        StartCode.REGISTRY_IN_USE,
         StartCode.SOCKET_IN_USE,
         StartCode.SOCKET_UNAVAILABLE,
     }
