@@ -145,14 +145,12 @@ def test_inherited_sockets_are_served_and_their_files_kept(tmp_path: Path) -> No
 
 def test_an_inherited_socket_that_is_no_listening_unix_socket_is_refused(tmp_path: Path) -> None:
     for family in (socket.AF_INET, socket.AF_UNIX):
-        given = socket.socket(family)
-        with pytest.raises(StartError) as caught:
-            asyncio.run(_serving(tmp_path, Inherited(admin=given), lambda: None))
+        folder = tmp_path / family.name
+        folder.mkdir()
+        with socket.socket(family) as given, pytest.raises(StartError) as caught:
+            asyncio.run(_serving(folder, Inherited(admin=given), lambda: None))
         assert caught.value.code == StartCode.SOCKET_UNAVAILABLE
-        given.close()
-        for name in ("keystore.json", "registry.db"):
-            (tmp_path / name).unlink()
-        assert not list(tmp_path.glob("*.sock"))
+        assert not list(folder.glob("*.sock"))
 
 
 def test_a_start_that_fails_leaves_no_socket_file(tmp_path: Path) -> None:

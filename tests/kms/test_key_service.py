@@ -30,6 +30,7 @@ from tests.kms.kms_world import (
     refusal,
     tapped,
 )
+from tests.kms.wire_world import WAYS, Certificates, reached
 
 pytestmark = pytest.mark.unit
 
@@ -46,9 +47,11 @@ def config(tmp_path: Path) -> Config:
     return configuration(tmp_path)
 
 
-@pytest.fixture
-def service(config: Config, clock: MovedClock) -> Iterator[KeyService]:
-    with key_service(config, clock) as opened:
+@pytest.fixture(params=WAYS)
+def service(
+    request: pytest.FixtureRequest, config: Config, clock: MovedClock, certificates: Certificates
+) -> Iterator[KeyService]:
+    with reached(request.param, config, clock, certificates) as opened:
         yield opened
 
 
@@ -276,21 +279,22 @@ def test_a_revocation_between_two_steps_of_a_tap_wins(service: KeyService) -> No
     assert caught.value.code is Code.BADGE_REVOKED
 
 
-def test_revoking_ends_the_presence_and_tells_the_workstation(service: KeyService) -> None:
-    badge = VirtualDesfire.factory("ev2")
-    receipt = encoded(service, badge, holder(service).id)
-    result = tapped(service, badge)
-    assert result.sid is not None
-    told: list[m.Notice] = []
-    stop = service.watch(told.append)
-    request = m.AssertionRequest(audience="https://a.test", nonce=NONCE)
-    assert service.assertions(result.sid, (request,))
-    service.revoke_badge(receipt.badge, "lost")
-    stop()
-    assert told == [m.PresenceEnded(result.sid, "badge_revoked")]
-    with pytest.raises(Refused) as caught:
-        service.assertions(result.sid, (request,))
-    assert caught.value.code is Code.NOT_FOUND
+def test_revoking_ends_the_presence_and_tells_the_workstation(config: Config) -> None:
+    with key_service(config, MovedClock()) as service:
+        badge = VirtualDesfire.factory("ev2")
+        receipt = encoded(service, badge, holder(service).id)
+        result = tapped(service, badge)
+        assert result.sid is not None
+        told: list[m.Notice] = []
+        stop = service.watch(told.append)
+        request = m.AssertionRequest(audience="https://a.test", nonce=NONCE)
+        assert service.assertions(result.sid, (request,))
+        service.revoke_badge(receipt.badge, "lost")
+        stop()
+        assert told == [m.PresenceEnded(result.sid, "badge_revoked")]
+        with pytest.raises(Refused) as caught:
+            service.assertions(result.sid, (request,))
+        assert caught.value.code is Code.NOT_FOUND
 
 
 def test_a_presence_gives_no_assertion_after_its_end_or_its_maximum(
@@ -347,6 +351,7 @@ def test_a_handle_lives_three_seconds_and_is_its_clients_alone() -> None:
         table.take("a", handle)
 
 
+@pytest.mark.parametrize("service", ["embedded"], indirect=True)
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_any_flipped_bit_of_an_answer_fails_a_tap_with_a_documented_code(
     service: KeyService, product: str
